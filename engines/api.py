@@ -1,0 +1,116 @@
+"""What an engine is, and the values that pass between engines and those who call them.
+
+An engine turns the pixels of one page into lines of words. It is found by the entry point group ``cloister.engines``
+(see `engines.registry`), loaded once in a zygote, and called in cells forked from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Point: TypeAlias = tuple[float, float]
+
+
+class Stage(StrEnum):
+    """The parts of a request's work that are timed."""
+
+    DECODE = "decode"
+    ORIENT = "orient"
+    DETECT = "detect"
+    RECOGNISE = "recognise"
+    WORDINATE = "wordinate"
+    RENDER = "render"
+
+
+@dataclass(frozen=True, slots=True)
+class Quad:
+    """Four corners in px, clockwise from the top left of the text as it is read."""
+
+    top_left: Point
+    top_right: Point
+    bottom_right: Point
+    bottom_left: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, decoded, its EXIF orientation honoured.
+
+    ``pixels`` is uint8 of shape (height, width, 3), RGB. ``dpi`` is what the file states, None where it states nothing.
+    ``number`` counts from 1.
+    """
+
+    pixels: Pixels
+    number: int = 1
+    dpi: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it is printed; no white space in it. ``confidence`` lies in 0..1, calibrated: of 0.9, nine in ten are right."""
+
+    text: str
+    confidence: float
+    quad: Quad
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Words from left to right as they are read."""
+
+    words: tuple[Word, ...]
+    quad: Quad
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Degrees clockwise (0, 90, 180, 270) that bring a page upright, and how sure that is (0..1)."""
+
+    degrees: int = 0
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """What was read on a page: lines in reading order, quads in px of the page as it was given.
+
+    ``seconds`` holds the wall time of the engine's own stages.
+    """
+
+    lines: tuple[Line, ...]
+    turn: Turn = Turn()
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.text for line in self.lines)
+
+
+class Engine(Protocol):
+    """Reads pages. One instance lives in one zygote; its forks call `recognize`."""
+
+    name: str
+    version: str
+    model_version: str
+    """Names the weights; empty where there are none of our own."""
+    languages: tuple[str, ...]
+    """BCP 47 tags."""
+    policy: str
+    """Name of the seccomp policy its cells work under: ``jail/policy/<name>.policy``."""
+
+    def load(self) -> None:
+        """Read models and run every shape once. Called in the zygote, before any fork; may open files."""
+
+    def recognize(self, page: Page) -> PageText:
+        """Read a page. Called in a cell, where nothing can be opened or imported. Any page has an answer, if an empty one."""

@@ -1,0 +1,1 @@
+"""Cloister's own engine: MSER detection, the Word Deep Net, the Wordinator."""
