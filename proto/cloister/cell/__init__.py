@@ -1,0 +1,1 @@
+"""Messages between server and cell. Imports nothing of gRPC."""

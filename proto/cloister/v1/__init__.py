@@ -1,0 +1,1 @@
+"""The public API: `ocr_pb2`, `ocr_pb2_grpc`."""
