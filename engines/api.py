@@ -43,7 +43,8 @@ class Quad:
 class Page:
     """One page, decoded, its EXIF orientation honoured.
 
-    ``pixels`` is uint8 of shape (height, width, 3), RGB. ``dpi`` is what the file states, None where it states nothing.
+    ``pixels`` is uint8 of shape (height, width, 3), RGB; of a grey page it may be a view whose three channels are one
+    (``strides[2] == 0``), which is not contiguous. ``dpi`` is what the file states, None where it states nothing.
     ``number`` counts from 1.
     """
 
@@ -54,7 +55,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as it is printed; no white space in it. ``confidence`` lies in 0..1, calibrated: of 0.9, nine in ten are right."""
+    """A word as it is printed; no white space in it.
+
+    ``confidence`` lies in 0..1 and is calibrated: of the words of 0.9, nine in ten are right.
+    """
 
     text: str
     confidence: float
@@ -75,10 +79,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Degrees clockwise (0, 90, 180, 270) that bring a page upright, and how sure that is (0..1)."""
+    """Degrees clockwise (0, 90, 180, 270) that bring a page upright, and how sure that is: 0..1, 0 if nobody looked."""
 
     degrees: int = 0
-    confidence: float = 1.0
+    confidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +117,7 @@ class Engine(Protocol):
         """Read models and run every shape once. Called in the zygote, before any fork; may open files."""
 
     def recognize(self, page: Page) -> PageText:
-        """Read a page. Called in a cell, where nothing can be opened or imported. Any page has an answer, if an empty one."""
+        """Read a page. Called in a cell, where nothing can be opened or imported.
+
+        Any page has an answer, if an empty one.
+        """
