@@ -1,0 +1,66 @@
+"""From a page to windows: the one verb of the detector."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.api import Page
+from engines.scribe.detector.lines import Lines, lines
+from engines.scribe.detector.order import reading_order
+from engines.scribe.detector.regions import regions
+from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, rails, strip
+from engines.scribe.windows import HEIGHT, WIDTH, Windows
+
+MAX_AREA = 2_400_000
+"""Pages of more px are searched in a smaller copy; windows are still cut from the page itself."""
+MIN_AREA = 500_000
+"""Pages of fewer px are searched in a copy of twice the size, so that letters of 6 px come apart."""
+
+
+def windows(page: Page) -> Windows:
+    """The windows of a page, in reading order. Any page has an answer, an empty one zero windows."""
+    pixels = page.pixels
+    grey = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if pixels.size else np.zeros((0, 0), np.uint8)
+    found, scale = find_lines(grey)
+    pyramid = Pyramid(grey)
+    rail_of = rails(found, scale)
+    pieces: list[NDArray[np.uint8]] = []
+    line: list[int] = []
+    offset: list[int] = []
+    width: list[int] = []
+    for index, rail in enumerate(rail_of):
+        cut = strip(pyramid, rail)
+        ground = np.uint8(np.median(cut[::3, ::3]))
+        for begin, columns in cuts(ink_columns(cut)):
+            window = np.full((HEIGHT, WIDTH), ground, np.uint8)
+            window[:, :columns] = cut[:, begin : begin + columns]
+            pieces.append(window)
+            line.append(index)
+            offset.append(begin)
+            width.append(columns)
+    return Windows(
+        pixels=np.stack(pieces) if pieces else np.zeros((0, HEIGHT, WIDTH), np.uint8),
+        line=np.array(line, np.int32),
+        offset=np.array(offset, np.int32),
+        width=np.array(width, np.int32),
+        rails=tuple(rail_of),
+    )
+
+
+def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
+    """Lines of a grey page in reading order, in px of the copy searched, and px of the page per px of the copy."""
+    height, width = grey.shape
+    scale = 1.0
+    if height * width > MAX_AREA:
+        scale = (height * width / MAX_AREA) ** 0.5
+    elif height * width < MIN_AREA:
+        scale = 0.5
+    if scale != 1.0 and grey.size:
+        size = (max(1, round(width / scale)), max(1, round(height / scale)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
+    found = lines(regions(grey))
+    full = found.rise + found.drop
+    order = reading_order(found.start, found.base - found.rise, found.end, found.base - found.rise + full)
+    return found.take(order), scale

@@ -1,0 +1,131 @@
+"""Strips: lines straightened between their rails, and the windows cut from them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.scribe.detector.lines import Lines
+from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails
+
+MARGIN = 0.15
+"""Room above and below a line's ink, as a part of the ink's height; the net is trained with this."""
+SIDE = 0.25
+"""Room left and right of a line's ink, as a part of the ink's height."""
+MAX_COLUMNS = 64 * WIDTH
+"""Longer strips are noise a pixel high; they are squeezed."""
+MAX_SHRINK = 1.5
+"""Strips are cut from a smaller copy of the page where they would shrink more than this, so that no pixel goes unseen."""
+
+
+class Pyramid:
+    """A grey page and its halves, each made when first asked for."""
+
+    def __init__(self, grey: NDArray[np.uint8]) -> None:
+        self._levels = [grey]
+
+    def level(self, shrink: float) -> tuple[NDArray[np.uint8], float]:
+        """The page at the scale from which a cut that shrinks by ``shrink`` sees every pixel, and that scale."""
+        depth = max(0, int(np.ceil(np.log2(max(shrink, 1e-6) / MAX_SHRINK))))
+        while len(self._levels) <= depth and min(self._levels[-1].shape) >= 2:
+            last = self._levels[-1]
+            half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
+            self._levels.append(cv2.resize(last, half, interpolation=cv2.INTER_AREA))
+        depth = min(depth, len(self._levels) - 1)
+        return self._levels[depth], self._levels[depth].shape[1] / self._levels[0].shape[1]
+
+
+def rails(line: Lines, scale: float) -> list[Rails]:
+    """A pair of rails for each line, in px of the full page; ``scale`` is px of the page per px of the lines."""
+    full = line.rise + line.drop
+    margin = MARGIN * full
+    out = []
+    for index in range(len(line)):
+        start = float(line.start[index] - SIDE * full[index])
+        end = float(line.end[index] + SIDE * full[index])
+        tilt = float(np.hypot(1.0, line.slope[index]))
+        strip_height = float(full[index] + 2 * margin[index])
+        columns = int(np.ceil((end - start) * tilt / strip_height * HEIGHT))
+        columns = min(max(columns, 1), MAX_COLUMNS)
+        points = -(-columns // STEP) + 1
+        x = start + np.arange(points) * (STEP * (end - start) / columns)
+        from_middle = x - float(line.middle[index])
+        slope = float(line.slope[index]) + 2 * float(line.bend[index]) * from_middle
+        y = float(line.base[index]) + (float(line.slope[index]) + float(line.bend[index]) * from_middle) * from_middle
+        length = np.hypot(1.0, slope)
+        normal = np.stack([slope / length, -1 / length], axis=1)  # points up, away from the baseline
+        foot = np.stack([x, y], axis=1)
+        cosine = (1 / length)[:, None]
+        top = foot + normal * (line.rise[index] + margin[index]) * cosine
+        bottom = foot - normal * (line.drop[index] + margin[index]) * cosine
+        out.append(
+            Rails(
+                top=(top * scale).astype(np.float32),
+                bottom=(bottom * scale).astype(np.float32),
+                columns=columns,
+                inverted=bool(line.light[index]),
+            )
+        )
+    return out
+
+
+def strip(pyramid: Pyramid, rail: Rails) -> NDArray[np.uint8]:
+    """What lies between the rails, uint8 (HEIGHT, columns), dark on light."""
+    height = float(np.hypot(*(rail.bottom[0] - rail.top[0])))
+    page, scale = pyramid.level(height / HEIGHT)
+    columns = np.arange(rail.columns, dtype=np.float32) + 0.5
+    top, bottom = rail.at(columns)
+    part = ((np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT)[:, None, None]
+    points = (top[None] + (bottom - top)[None] * part) * np.float32(scale) - np.float32(0.5)
+    cut = cv2.remap(page, points, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.subtract(255, cut) if rail.inverted else cut
+
+
+def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """True for the columns of a strip that hold ink (the rows at its edges, where neighbours show, left out)."""
+    core = cut[3:-3]
+    ground = float(np.median(core[::2, ::2]))
+    dark = float(core.min(initial=255))
+    return core.min(axis=0) < ground - 0.35 * (ground - dark)
+
+
+def cuts(ink: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Windows of a strip as (offset, width): through the widest gaps in reach, else through ink, overlapping."""
+    length = len(ink)
+    starts, ends = _gaps(ink)
+    out: list[tuple[int, int]] = []
+    at = 0
+    while length - at > WIDTH:
+        left = length - at
+        fair = left / -(-left // WIDTH)
+        low, high = at + max(WIDTH // 3, int(fair * 0.6)), at + WIDTH
+        middle = (starts + ends) / 2
+        near = np.flatnonzero((middle >= low) & (middle <= high))
+        gap = (ends - starts)[near]
+        wide = gap >= MIN_GAP
+        if wide.any():
+            score = np.minimum(gap, WORD_SPACE) * 8.0 - np.abs(middle[near] - (at + fair)) * 0.25
+            best = near[np.argmax(np.where(wide, score, -np.inf))]
+            stop = int(middle[best])
+            out.append((at, stop - at))
+            at = stop
+        else:
+            out.append((at, WIDTH))
+            at += WIDTH - OVERLAP
+    out.append((at, length - at))
+    return out
+
+
+MIN_GAP = 7
+"""A cut between two windows wants a gap of so many columns free of ink; narrower ones may lie inside a word."""
+WORD_SPACE = 12
+"""A wider gap makes no better cut."""
+OVERLAP = 40
+"""Columns that two windows share where a cut goes through ink: about one letter and a half, and room for doubt."""
+
+
+def _gaps(ink: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Starts and ends of the runs without ink."""
+    edges = np.diff(np.concatenate([[True], ink, [True]]).astype(np.int8))
+    return np.flatnonzero(edges == -1), np.flatnonzero(edges == 1)
