@@ -1,0 +1,61 @@
+"""Scribe: the stages in their order."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.api import Page, PageText, Stage, Turn
+
+if TYPE_CHECKING:
+    from engines.scribe.recogniser.reader import Recogniser
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Scribe:
+    """Cloister's own engine. Fulfils `engines.api.Engine`.
+
+    Making one reads the name of the weights and nothing else: OpenCV and TensorFlow are imported by `load`.
+    """
+
+    name = "scribe"
+    version = "0.1"
+    languages = ("en", "de", "fr", "es", "it", "nl", "pt", "da", "nb", "sv")
+    policy = "scribe"
+
+    def __init__(self) -> None:
+        self.model_version = str(json.loads((WEIGHTS / "meta.json").read_text(encoding="utf-8"))["version"])
+        self._recogniser: Recogniser | None = None
+
+    def load(self) -> None:
+        """Read the weights and warm the net for every shape. Raises OSError where the weights are missing."""
+        import cv2
+
+        # A pool of threads does not survive the fork.
+        cv2.setNumThreads(0)
+        from engines.scribe.recogniser.reader import Recogniser
+
+        self._recogniser = Recogniser()
+        self._recogniser.load(WEIGHTS)
+
+    def recognize(self, page: Page) -> PageText:
+        """Read a page. Raises RuntimeError before `load`."""
+        if self._recogniser is None:
+            raise RuntimeError("the engine is not loaded: call load() first")
+        from engines.scribe import detector, wordinator
+
+        started = time.perf_counter()
+        windows = detector.windows(page)
+        detected = time.perf_counter()
+        readings = self._recogniser.read(windows.pixels)
+        recognised = time.perf_counter()
+        lines, _ = wordinator.words(windows, readings)
+        seconds = {
+            Stage.DETECT: detected - started,
+            Stage.RECOGNISE: recognised - detected,
+            Stage.WORDINATE: time.perf_counter() - recognised,
+        }
+        return PageText(lines=lines, turn=Turn(), seconds=seconds)
