@@ -1,0 +1,1 @@
+"""The recogniser: windows of pixels in, readings out."""

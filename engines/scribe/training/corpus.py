@@ -1,0 +1,336 @@
+"""What synthetic windows say: words by frequency, and grammars of prices, dates, codes, addresses and receipts' lines."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from wordfreq import top_n_list, zipf_frequency
+
+from engines.scribe.recogniser.alphabet import CHARACTERS, knows
+
+Rng = np.random.Generator
+
+LANGUAGES = {"en": 0.72, "fr": 0.07, "de": 0.07, "es": 0.05, "it": 0.03, "pt": 0.03, "nl": 0.02, "sv": 0.01}
+_FLATTEN = 0.55
+"""Words are drawn by frequency to this power: the rare ones must be seen too."""
+
+_POOL = 3000
+_RARE = [c for c in CHARACTERS if not c.isalnum() and c != " "] + [c for c in CHARACTERS if not c.isascii()]
+_UNITS = "KG G ML L PCS PC PKT BOX CTN M CM MM IN OZ LB X CAN BTL SET EA DOZ ROLL".split()
+_TAX = "SR ZR SR* T S Z GST VAT A B * E N TX".split()
+_CURRENCY = ["$", "$", "$", "£", "€", "RM", "RM", "¥", "USD ", "EUR ", "Rs.", "CHF ", "kr "]
+_MONTHS = "January February March April May June July August September October November December".split()
+_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_RECEIPT = (
+    "TOTAL;SUBTOTAL;SUB TOTAL;CASH;CHANGE;Change Due;Rounding Adj;ROUNDING ADJUSTMENT;TAX INVOICE;Invoice No.;INVOICE NO;"
+    "Bill No;Receipt #;Cashier;CASHIER;Table;Date;DATE;Time;Qty;QTY;Amount;AMOUNT;Amt(RM);Price;U.Price;Unit Price;Disc;"
+    "DISC %;Discount;Item;ITEM(S);Description;GST Summary;GST @6%;Total GST;GST ID;GST Reg No;Co. Reg No;Tel;TEL;Fax;"
+    "Total Excl. GST;Total Incl. GST;Total (Inclusive of GST);Net Total;Grand Total;Balance;BALANCE DUE;VISA;MASTERCARD;"
+    "Card No;Auth Code;Approval Code;Ref No;Trace No;TERMINAL;Batch;Member;Points;THANK YOU;Thank You!;Please Come Again;"
+    "GOODS SOLD ARE NOT RETURNABLE;NO REFUND;Served by;Counter;POS;Order No;Take Away;Dine In;Pax;Service Charge;"
+    "Serv. Charge 10%;Tendered;Payment;CREDIT CARD;Customer Copy;Salesperson;SDN BHD;SDN. BHD.;ENTERPRISE;TRADING;"
+    "Total Qty;TOTAL SALES;Total Sales Inclusive GST;Tax Code;Tax(RM);Goods;VAT;VAT No;Due Date;Terms;Page;Account No"
+).split(";")
+
+
+class Corpus:
+    """Text of every kind, drawn with a caller's generator; the pools come from wordfreq and Faker and are kept in a file."""
+
+    def __init__(self, cache: Path) -> None:
+        pools = _pools(cache)
+        self._words: dict[str, list[str]] = {}
+        self._weights: dict[str, np.ndarray] = {}
+        for language in LANGUAGES:
+            words = pools[f"words_{language}"]
+            weights = np.array([10 ** zipf_frequency(word, language) for word in words]) ** _FLATTEN
+            self._words[language] = words
+            self._weights[language] = np.cumsum(weights / weights.sum())
+        self._pools = pools
+        self._languages = list(LANGUAGES)
+        self._language_weights = np.cumsum(list(LANGUAGES.values()))
+
+    def words(self, rng: Rng, count: int, language: str | None = None) -> list[str]:
+        """``count`` words of one language, in lower case as they are in the list."""
+        if language is None:
+            language = self._languages[min(np.searchsorted(self._language_weights, rng.random()), len(LANGUAGES) - 1)]
+        index = np.searchsorted(self._weights[language], rng.random(count))
+        words = self._words[language]
+        return [words[min(i, len(words) - 1)] for i in index]
+
+    def pick(self, rng: Rng, pool: str) -> str:
+        """One entry of a pool of Faker's."""
+        entries = self._pools[pool]
+        return entries[rng.integers(len(entries))]
+
+    def sentence(self, rng: Rng, count: int) -> str:
+        """A piece of running text: case, punctuation, a number or a name now and then."""
+        words = self.words(rng, count)
+        quotes = [("“", "”"), ('"', '"'), ("‘", "’"), ("'", "'"), ("«", "»"), ("„", "“"), ("(", ")"), ("[", "]")]
+        out: list[str] = []
+        start = rng.random() < 0.35
+        for word in words:
+            piece = word
+            roll = rng.random()
+            if word == "i" or word.startswith(("i'", "i’")) or start:  # noqa: RUF001
+                piece = piece[0].upper() + piece[1:]
+            elif roll < 0.07:
+                piece = piece.capitalize()
+            elif roll < 0.09:
+                piece = piece.upper()
+            elif roll < 0.14:
+                piece = self.number(rng)
+            elif roll < 0.17:
+                piece = self.pick(rng, "names").split()[0]
+            elif roll < 0.20:
+                piece = piece + "-" + self.words(rng, 1, "en")[0]
+            if rng.random() < 0.5:
+                piece = piece.replace("'", "’")  # noqa: RUF001
+            start = False
+            roll = rng.random()
+            if roll < 0.09:
+                piece += ","
+            elif roll < 0.16:
+                piece += "."
+                start = True
+            elif roll < 0.21:
+                piece += str(rng.choice([";", ":", "?", "!", "...", "…", "-", ".)", ",”", ".”"]))
+            elif roll < 0.24:
+                left, right = quotes[rng.integers(len(quotes))]
+                piece = left + piece + right
+            elif roll < 0.255:
+                piece += str(rng.choice([" –", " —", " -", " &", " /", "—" + self.words(rng, 1, "en")[0]]))  # noqa: RUF001
+            elif roll < 0.27:
+                left, right = quotes[rng.integers(len(quotes))]
+                piece = left + piece if rng.random() < 0.5 else piece + right
+            out.append(piece)
+        return " ".join(out)
+
+    def heading(self, rng: Rng, count: int) -> str:
+        """Words of a heading: Title Case or UPPER CASE."""
+        words = self.words(rng, count)
+        if rng.random() < 0.6:
+            return " ".join(words).upper()
+        return " ".join(word.capitalize() for word in words)
+
+    def number(self, rng: Rng) -> str:
+        """A number as print has it: thousands, decimals, percentages, ordinals."""
+        digits = int(rng.integers(1, 8))
+        value = int(rng.integers(10 ** (digits - 1), 10**digits)) if digits > 1 else int(rng.integers(10))
+        style = int(rng.integers(12))
+        fraction = f"{rng.integers(100):02d}"
+        return [
+            str(value), str(value), f"{value:,}", f"{value}.{fraction}", f"{value:,}.{fraction}",
+            f"{value:,}".replace(",", ".") + f",{fraction}", f"{value % 1000}%", f"{value % 100}.{fraction[0]}%",
+            f"({value:,})", f"-{value % 10000}.{fraction}", f"{value % 100}{['th', 'st', 'nd', 'rd'][value % 4]}",
+            f"{value % 1000}/{value % 97 + 1}",
+        ][style]  # fmt: skip
+
+    def price(self, rng: Rng) -> str:
+        """An amount of money."""
+        value = int(10 ** rng.uniform(0, 4.5))
+        fraction = f"{rng.integers(100):02d}"
+        if rng.random() < 0.4:
+            fraction = str(rng.choice(["00", "50", "90", "99", "95", "10", "20"]))
+        text = f"{value:,}.{fraction}" if rng.random() < 0.8 else f"{value},{fraction}"
+        roll = rng.random()
+        if roll < 0.35:
+            text = str(rng.choice(_CURRENCY)) + text
+        elif roll < 0.42:
+            text += str(rng.choice([" €", "€", " SR", "SR", " T", "-", " ZR", " S", "*", " CR", " DR", " USD"]))
+        elif roll < 0.47:
+            text = "-" + text
+        return text
+
+    def date(self, rng: Rng) -> str:
+        """A date or a time of day."""
+        day, month = int(rng.integers(1, 29)), int(rng.integers(1, 13))
+        year = int(rng.integers(1930, 2031)) if rng.random() < 0.3 else int(rng.integers(2008, 2027))
+        name, weekday = _MONTHS[month - 1], _DAYS[int(rng.integers(7))]
+        hour, minute, second = int(rng.integers(24)), int(rng.integers(60)), int(rng.integers(60))
+        half = str(rng.choice(["AM", "PM", "am", "pm", "a.m.", "p.m."]))
+        separator = str(rng.choice(["/", "-", ".", "/", "-"]))
+        dates = [
+            f"{day:02d}{separator}{month:02d}{separator}{year}", f"{month:02d}{separator}{day:02d}{separator}{year}",
+            f"{day}{separator}{month}{separator}{year % 100:02d}", f"{year}-{month:02d}-{day:02d}",
+            f"{name} {day}, {year}", f"{day} {name} {year}", f"{name[:3]} {day}, {year}", f"{day:02d}-{name[:3]}-{year}",
+            f"{day} {name[:3].upper()} {year}", f"{weekday}, {name} {day}, {year}", f"{weekday[:3]} {day:02d} {name[:3]}",
+            f"{day:02d}{name[:3].upper()}{year % 100:02d}", f"{name} {year}",
+        ]  # fmt: skip
+        times = [
+            f"{hour:02d}:{minute:02d}:{second:02d}", f"{hour:02d}:{minute:02d}", f"{hour % 12 + 1}:{minute:02d} {half}",
+            f"{hour % 12 + 1:02d}:{minute:02d}:{second:02d} {half}", f"{hour % 12 + 1}:{minute:02d}{half}",
+        ]  # fmt: skip
+        roll = rng.random()
+        if roll < 0.6:
+            return str(rng.choice(dates))
+        if roll < 0.8:
+            return str(rng.choice(times))
+        return f"{rng.choice(dates)} {rng.choice(times)}"
+
+    def code(self, rng: Rng) -> str:
+        """Invoice, tax, part and phone numbers, and random codes."""
+        style = int(rng.integers(9))
+        digits = "".join(str(d) for d in rng.integers(0, 10, int(rng.integers(3, 14))))
+        letters = "".join(rng.choice(list(string.ascii_uppercase), int(rng.integers(1, 5))))
+        if style == 0:
+            return digits
+        if style == 1:
+            return letters + digits
+        if style == 2:
+            return f"{letters}-{digits}"
+        if style == 3:
+            return f"({digits[:6]}-{letters[:1]})"
+        if style == 4:
+            return self.pick(rng, "phones")
+        if style == 5:
+            cut = len(digits) // 2
+            return f"{digits[:cut]}{rng.choice(['-', '/', ' ', '.', ':'])}{digits[cut:]}"
+        if style == 6:
+            return "#" + digits
+        if style == 7:
+            mixed = list(string.ascii_uppercase + string.digits * 3)
+            return "".join(rng.choice(mixed, int(rng.integers(3, 12))))
+        return "".join(rng.choice(list("0123456789abcdef"), int(rng.integers(4, 12))))
+
+    def receipt(self, rng: Rng, words: int = 3) -> str:
+        """A line, or a piece of one, of a receipt or an invoice."""
+        roll = rng.random()
+        if roll < 0.30:
+            text = str(rng.choice(_RECEIPT))
+            tail = rng.random()
+            if tail < 0.3:
+                text += str(rng.choice([":", " :", ": ", " : ", "."]))
+            if tail < 0.55:
+                text += " " + [self.price, self.date, self.code][int(rng.integers(3))](rng)
+            return text.upper() if rng.random() < 0.4 else text
+        if roll < 0.48:
+            return self.price(rng)
+        if roll < 0.62:
+            name = " ".join(self.words(rng, int(rng.integers(1, words + 1)), "en")).upper()
+            parts = [name]
+            if rng.random() < 0.4:
+                parts.append(f"{rng.integers(1, 1000)}{rng.choice(_UNITS)}")
+            if rng.random() < 0.2:
+                parts.insert(0, self.code(rng))
+            if rng.random() < 0.25:
+                parts.append(self.price(rng))
+            return " ".join(parts)
+        if roll < 0.72:
+            quantity = int(rng.integers(1, 30))
+            unit = f"{rng.integers(1, 200)}.{rng.integers(100):02d}"
+            return str(rng.choice([
+                f"{quantity} X {unit}", f"{quantity} x {unit}", f"{quantity}.00 {rng.choice(_UNITS)}", f"{quantity} @ {unit}",
+                f"{unit} {rng.choice(_TAX)}", f"{quantity} {unit} {quantity}.00", f"{quantity}", f"{quantity}.000", f"x{quantity}",
+            ]))  # fmt: skip
+        if roll < 0.82:
+            return self.pick(rng, "addresses").upper() if rng.random() < 0.6 else self.pick(rng, "addresses")
+        if roll < 0.92:
+            return self.date(rng)
+        return self.code(rng)
+
+    def contact(self, rng: Rng) -> str:
+        """A name, company, address, e-mail or URL."""
+        return self.pick(rng, str(rng.choice(["names", "companies", "addresses", "emails", "urls", "addresses", "names"])))
+
+    def rare(self, rng: Rng) -> str:
+        """Words salted with characters that running text hardly has; so that each has been seen often."""
+        words = self.words(rng, int(rng.integers(1, 4)))
+        marks = rng.choice(_RARE, int(rng.integers(1, 4)))
+        out = []
+        for i, word in enumerate(words):
+            mark = str(marks[i % len(marks)])
+            place = rng.random()
+            text = word.capitalize() if rng.random() < 0.4 else word
+            if place < 0.3:
+                text = mark + text
+            elif place < 0.6:
+                text = text + mark
+            elif place < 0.8:
+                text = f"{text} {mark}"
+            else:
+                cut = int(rng.integers(0, len(text) + 1))
+                text = text[:cut] + mark + text[cut:]
+            out.append(text)
+        return " ".join(out)
+
+    def jumble(self, rng: Rng) -> str:
+        """Characters at random, so that no language model carries the net past what it sees."""
+        sets = [string.ascii_letters + string.digits, string.ascii_lowercase, string.ascii_uppercase + string.digits,
+                CHARACTERS.replace(" ", ""), string.digits + ".,-/$%:()"]  # fmt: skip
+        chars = list(sets[int(rng.integers(len(sets)))])
+        return " ".join("".join(rng.choice(chars, int(rng.integers(1, 9)))) for _ in range(int(rng.integers(1, 4))))
+
+    def single(self, rng: Rng) -> str:
+        """One character, or two."""
+        chars = list("0123456789" * 3 + string.ascii_letters + "$£€%#&*-:.,()/|@+=•–—")  # noqa: RUF001
+        return "".join(rng.choice(chars, 1 if rng.random() < 0.75 else 2))
+
+    def line(self, rng: Rng, kind: str, words: int) -> str:
+        """A line of ``kind`` (a key of `KINDS`), about ``words`` words long, every character in the alphabet."""
+        for _ in range(20):
+            text = " ".join(KINDS[kind](self, rng, words).split())
+            if text and knows(text):
+                return text
+        return "0"
+
+    def leaders(self, rng: Rng) -> str:
+        """An entry of a table of contents: words, leader dots, a number."""
+        dots = str(rng.choice([".", ". ", "_", "-", "·"])) * int(rng.integers(3, 10))
+        return f"{self.heading(rng, 2)} {dots.strip()} {self.number(rng)}"
+
+    def list_item(self, rng: Rng, words: int) -> str:
+        """A numbered or bulleted item."""
+        mark = str(rng.choice(["•", "-", "*", "1.", "2)", "(a)", "(iii)", "A.", "3.1", "IV.", "§ 4", "□", "■", "–", "→"]))  # noqa: RUF001
+        return f"{mark} {self.sentence(rng, words)}"
+
+
+def _numbers(corpus: Corpus, rng: Rng, words: int) -> str:
+    return " ".join(corpus.number(rng) if rng.random() < 0.6 else corpus.price(rng) for _ in range(int(rng.integers(1, words + 1))))
+
+
+KINDS: dict[str, Callable[[Corpus, Rng, int], str]] = {
+    "sentence": lambda c, r, n: c.sentence(r, n),
+    "heading": lambda c, r, n: c.heading(r, n),
+    "receipt": lambda c, r, n: " ".join(c.receipt(r) for _ in range(1 if n < 3 or r.random() < 0.8 else 2)),
+    "numbers": _numbers,
+    "date": lambda c, r, n: c.date(r),
+    "code": lambda c, r, n: c.code(r),
+    "contact": lambda c, r, n: c.contact(r),
+    "rare": lambda c, r, n: c.rare(r),
+    "jumble": lambda c, r, n: c.jumble(r),
+    "single": lambda c, r, n: c.single(r),
+    "leaders": lambda c, r, n: c.leaders(r),
+    "item": lambda c, r, n: c.list_item(r, n),
+}
+
+
+def _pools(cache: Path) -> dict[str, list[str]]:
+    if cache.exists():
+        pools: dict[str, list[str]] = json.loads(cache.read_text())
+        return pools
+    from faker import Faker
+
+    pools = {f"words_{lang}": [w for w in top_n_list(lang, 60_000 if lang == "en" else 20_000) if knows(w)] for lang in LANGUAGES}
+    fakers = [Faker(locale) for locale in ("en_US", "en_GB", "fr_FR", "de_DE", "es_ES", "it_IT")]
+    for i, fake in enumerate(fakers):
+        fake.seed_instance(i)
+    weights = [0.5, 0.2, 0.1, 0.1, 0.05, 0.05]
+    makers: dict[str, Callable[[Faker], str]] = {
+        "names": lambda f: f.name(),
+        "companies": lambda f: f.company(),
+        "addresses": lambda f: f.address().replace("\n", ", "),
+        "emails": lambda f: f.email(),
+        "urls": lambda f: f.url().rstrip("/"),
+        "phones": lambda f: f.phone_number(),
+    }
+    rng = np.random.default_rng(0)
+    for name, make in makers.items():
+        drawn = (make(fakers[int(rng.choice(len(fakers), p=weights))]) for _ in range(_POOL))
+        pools[name] = [text for text in drawn if knows(text)]
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text(json.dumps(pools, ensure_ascii=False))
+    return pools

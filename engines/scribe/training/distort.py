@@ -1,0 +1,207 @@
+"""What paper, printers, scanners and cameras do to a line of text; ink in (float32, 0..1), grey out (uint8).
+
+Every function draws its strength from the caller's generator; sizes are relative to ``unit``, the line's ink height in px.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Rng = np.random.Generator
+Ink = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+
+
+def low_noise(rng: Rng, shape: tuple[int, int], cells: float) -> Ink:
+    """Smooth noise of mean 0 and deviation about 1; ``cells`` px from one bump to the next."""
+    small = (max(2, int(shape[0] / cells) + 2), max(2, int(shape[1] / cells) + 2))
+    noise = rng.standard_normal(small, dtype=np.float32)
+    return cv2.resize(noise, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+
+
+def warp(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """Small rotation, shear, perspective and curl. Columns move less than a stroke, so that edges stay true."""
+    h, w = ink.shape
+    slope = rng.normal(0, 0.008)
+    if abs(slope) * w > 0.22 * unit:
+        slope *= 0.22 * unit / (abs(slope) * w)
+    shear = rng.normal(0, 0.06)
+    curl = rng.normal(0, 0.03) * unit if rng.random() < 0.3 else 0.0
+    matrix = np.array([[1, shear, -shear * h / 2], [slope, 1, -slope * w / 2]], np.float32)
+    if curl == 0:
+        return cv2.warpAffine(ink, matrix, (w, h), flags=cv2.INTER_LINEAR)
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    phase, period = rng.uniform(0, 6.3), rng.uniform(4, 14) * unit
+    x2 = x - shear * (y - h / 2)
+    y2 = y - slope * (x - w / 2) + curl * np.sin(x * np.float32(6.28 / period) + np.float32(phase))
+    return cv2.remap(ink, x2, y2, cv2.INTER_LINEAR)
+
+
+def weight(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """Bolder or thinner strokes."""
+    radius = unit * rng.uniform(0.01, 0.035)
+    blurred = cv2.GaussianBlur(ink, (0, 0), max(radius, 0.3))
+    level = rng.uniform(0.25, 0.72)
+    soft = 0.35
+    return np.clip((blurred - level) / soft + 0.5, 0, 1)
+
+
+def wear(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """Uneven ink: fading in patches, speckle inside strokes."""
+    amount = rng.uniform(0.1, 0.42)
+    patches = 1 - amount * np.clip(low_noise(rng, ink.shape, unit * rng.uniform(0.3, 3)), 0, 1.6)
+    if rng.random() < 0.4:
+        patches -= rng.uniform(0.2, 0.6) * (rng.random(ink.shape, np.float32) < rng.uniform(0.02, 0.25))
+    return ink * np.clip(patches, 0.12, 1)
+
+
+def thermal(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """A print head of dots: a coarse grid, weak rows and columns, dots that bleed into each other."""
+    h, w = ink.shape
+    dots = rng.uniform(14, 30)
+    scale = dots / unit
+    if scale < 0.9:
+        small = cv2.resize(ink, (max(4, int(w * scale)), max(4, int(h * scale))), interpolation=cv2.INTER_AREA)
+        small = np.clip((small - rng.uniform(0.25, 0.5)) * 4 + 0.5, 0, 1)
+        if rng.random() < 0.35:
+            small *= 1 - rng.uniform(0.2, 0.9) * (rng.random((small.shape[0], 1), np.float32) < 0.08)
+        if rng.random() < 0.25:
+            small *= 1 - rng.uniform(0.3, 0.9) * (rng.random((1, small.shape[1]), np.float32) < 0.03)
+        if rng.random() < 0.3:
+            small *= 1 - rng.uniform(0.2, 0.7) * (rng.random(small.shape, np.float32) < 0.1)
+        mode = cv2.INTER_NEAREST if rng.random() < 0.4 else cv2.INTER_LINEAR
+        ink = cv2.resize(small, (w, h), interpolation=mode)
+    return cv2.GaussianBlur(ink, (0, 0), max(0.3, unit * rng.uniform(0.01, 0.035)))
+
+
+def dot_matrix(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """Needles: separate dots along the strokes."""
+    h, w = ink.shape
+    pins = rng.uniform(9, 16)
+    scale = pins / unit
+    small = cv2.resize(ink, (max(4, int(w * scale)), max(4, int(h * scale))), interpolation=cv2.INTER_AREA)
+    small = (small > rng.uniform(0.3, 0.45)).astype(np.float32)
+    large = cv2.resize(small, (w, h), interpolation=cv2.INTER_NEAREST)
+    y, x = np.arange(h, dtype=np.float32)[:, None] * scale, np.arange(w, dtype=np.float32)[None] * scale
+    distance = np.hypot(y % 1 - 0.5, x % 1 - 0.5)
+    dots = np.clip((rng.uniform(0.5, 0.75) - distance) * 4, 0, 1)
+    return cv2.GaussianBlur(large * dots, (0, 0), max(0.3, unit * 0.02))
+
+
+def rules(rng: Rng, ink: Ink, top: float, bottom: float) -> Ink:
+    """An underline, a rule above, table lines at the sides, or (seldom) a strike through the text."""
+    h, w = ink.shape
+    unit = bottom - top
+    ink = ink.copy()
+    tone = rng.uniform(0.5, 1)
+    thick = max(1, round(unit * rng.uniform(0.02, 0.1)))
+    roll = rng.random()
+    if roll < 0.5:
+        y = int(bottom + rng.uniform(0.02, 0.35) * unit)
+        ink[y : y + thick, int(rng.uniform(0, 0.3) * w) if rng.random() < 0.3 else 0 :] = tone
+    elif roll < 0.72:
+        y = int(top - rng.uniform(0.06, 0.35) * unit)
+        ink[max(0, y - thick) : max(0, y)] = tone
+    elif roll < 0.94:
+        x = int(rng.uniform(0, 0.08) * unit) if rng.random() < 0.5 else w - 1 - int(rng.uniform(0, 0.2) * unit)
+        ink[:, x : x + thick] = tone
+    else:
+        y = int(rng.uniform(top + 0.3 * unit, bottom))
+        ink[y : y + max(1, thick // 2)] = np.maximum(ink[y : y + max(1, thick // 2)], tone)
+    return ink
+
+
+def dust(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """Specks and short scratches."""
+    ink = ink.copy()
+    h, w = ink.shape
+    for _ in range(int(rng.integers(1, 14))):
+        x, y = int(rng.integers(w)), int(rng.integers(h))
+        radius = max(0, round(unit * rng.uniform(0.005, 0.035)))
+        cv2.circle(ink, (x, y), radius, float(rng.uniform(0.3, 1)), -1)
+    if rng.random() < 0.1:
+        x, y = int(rng.integers(w)), int(rng.integers(h))
+        end = (x + int(rng.normal(0, unit)), y + int(rng.normal(0, unit)))
+        cv2.line(ink, (x, y), end, float(rng.uniform(0.3, 1)), 1)
+    return ink
+
+
+def ground(rng: Rng, shape: tuple[int, int], unit: float) -> Ink:
+    """Paper, card, cloth, wood, marble or a screen: tone 0 (black) to 1 (white)."""
+    tone = np.full(shape, 1 - 0.5 * rng.random() ** 1.7, np.float32)
+    roll = rng.random()
+    if roll < 0.5:
+        tone += rng.uniform(0.005, 0.04) * low_noise(rng, shape, unit * rng.uniform(0.5, 4))
+    elif roll < 0.7:
+        tone += rng.uniform(0.01, 0.1) * low_noise(rng, shape, unit * rng.uniform(1, 8))
+        tone += rng.uniform(0.01, 0.04) * low_noise(rng, shape, max(2.0, unit * 0.1))
+    elif roll < 0.8:
+        grain = low_noise(rng, (shape[0], max(2, shape[1] // 12)), unit * 0.15)
+        tone += rng.uniform(0.01, 0.07) * cv2.resize(grain, (shape[1], shape[0]))
+    elif roll < 0.88:
+        x = np.arange(shape[1], dtype=np.float32)[None] * (6.28 / rng.uniform(3, 14))
+        y = np.arange(shape[0], dtype=np.float32)[:, None] * (6.28 / rng.uniform(3, 14))
+        tone += rng.uniform(0.01, 0.06) * np.sin(x + rng.uniform(-1, 1) * y) * np.cos(y)
+    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
+    if rng.random() < 0.6:
+        tone += rng.normal(0, 0.05) * x + rng.normal(0, 0.05) * y
+    if rng.random() < 0.15:
+        tone *= 1 - rng.uniform(0.1, 0.45) / (1 + np.exp(-(x - rng.uniform(-1, 1)) * rng.uniform(3, 40)))
+    return tone
+
+
+def print_on(rng: Rng, ink: Ink, paper: Ink, contrast: tuple[float, float]) -> Ink:
+    """Ink over paper; ``contrast`` bounds how much darker than the paper full ink is."""
+    return paper * (1 - rng.uniform(*contrast) * ink)
+
+
+def blur(rng: Rng, tone: Ink, unit: float, most: float) -> Ink:
+    """Out of focus, or (a quarter) moved."""
+    sigma = unit * rng.uniform(0.005, most)
+    if rng.random() < 0.25:
+        length = max(2, int(sigma * 3))
+        kernel = np.zeros((length, length), np.float32)
+        cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), 1.0)
+        return cv2.filter2D(tone, -1, kernel / kernel.sum())
+    return cv2.GaussianBlur(tone, (0, 0), max(sigma, 0.25))
+
+
+def noise(rng: Rng, tone: Ink, most: float) -> Ink:
+    """A sensor's noise, white or coarse."""
+    strength = rng.uniform(0, most)
+    if rng.random() < 0.7:
+        return tone + strength * rng.standard_normal(tone.shape, dtype=np.float32)
+    return tone + strength * low_noise(rng, (tone.shape[0], tone.shape[1]), rng.uniform(1.2, 3))
+
+
+def grey(tone: Ink) -> Grey:
+    """Tone 0..1 as uint8."""
+    return (np.clip(tone, 0, 1) * 255).astype(np.uint8)
+
+
+def jpeg(rng: Rng, image: Grey) -> Grey:
+    """Through JPEG, quality 15 to 90."""
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 91))])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+def sharpen(rng: Rng, tone: Ink, unit: float) -> Ink:
+    """A scanner's or a camera's unsharp mask: halos."""
+    soft = cv2.GaussianBlur(tone, (0, 0), max(0.6, unit * rng.uniform(0.02, 0.06)))
+    return tone + rng.uniform(0.3, 1.5) * (tone - soft)
+
+
+def bitonal(rng: Rng, ink: Ink, unit: float) -> Grey:
+    """A fax's or a bitonal scanner's: blur, noise, a threshold that is too high or too low, ragged edges, pepper."""
+    soft = cv2.GaussianBlur(ink, (0, 0), max(0.35, unit * rng.uniform(0.006, 0.03)))
+    soft = soft + rng.uniform(0.02, 0.16) * low_noise(rng, (ink.shape[0], ink.shape[1]), rng.uniform(1.0, 2.2))
+    if rng.random() < 0.3:
+        soft *= 1 - rng.uniform(0.05, 0.32) * np.clip(low_noise(rng, (ink.shape[0], ink.shape[1]), unit * rng.uniform(0.5, 3)), 0, 1)
+    black = soft > np.clip(rng.normal(0.46, 0.11), 0.22, 0.72)
+    if rng.random() < 0.4:
+        flips = rng.random(ink.shape, np.float32)
+        black ^= flips < rng.uniform(0.0003, 0.012)
+    return np.where(black, 0, 255).astype(np.uint8)

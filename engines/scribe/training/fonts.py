@@ -1,0 +1,194 @@
+"""Fonts for synthetic text: an index of those that are installed, by look, with every bad glyph struck out.
+
+A font's glyph is trusted only after it was drawn: one that comes out empty, as the font's "missing" box, or like another
+character (a symbol font, small capitals for lower case) takes that character out of that font; a font left without most
+letters is dropped. Letters are compared with the same letters of a few reference families.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+import tomllib
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFont
+
+from engines.scribe.recogniser.alphabet import CHARACTERS
+
+MANIFEST = Path(__file__).with_name("fonts.toml")
+_CELL = 20
+_PROBE = 40
+_LETTERS = string.ascii_letters + string.digits
+_REFERENCES = ("LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular", "LiberationSerif-Italic",
+               "LiberationSans-Bold", "C059-Roman", "EBGaramond12-Regular", "DejaVuSans", "P052-Italic", "Carlito-Regular",
+               "lmroman10-regular", "C059-BdIta", "URWGothic-Book", "NimbusMonoPS-Regular", "texgyretermes-bolditalic")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Font:
+    """A font file that passed; ``characters`` are those it may draw."""
+
+    path: str
+    family: str
+    style: str
+    look: str
+    characters: str
+
+    def draws(self, text: str) -> bool:
+        """Whether every character of ``text`` may be drawn."""
+        return set(text) <= _charset(self.characters)
+
+
+class Fonts:
+    """The index, and drawing from it by how common a look is."""
+
+    def __init__(self, fonts: list[Font], shares: dict[str, float]) -> None:
+        self._families: dict[str, list[list[Font]]] = {}
+        for look in shares:
+            families: dict[str, list[Font]] = {}
+            for font in fonts:
+                if font.look == look:
+                    families.setdefault(font.family, []).append(font)
+            self._families[look] = list(families.values())
+        self._looks = [look for look in shares if self._families[look]]
+        weights = np.array([shares[look] for look in self._looks])
+        self._weights = weights / weights.sum()
+        self.fonts = fonts
+
+    def draw(self, rng: np.random.Generator, look: str | None = None) -> Font:
+        """A font of ``look``, or of any look by its share; within it each family is as likely as the next."""
+        if look is None:
+            look = self._looks[int(rng.choice(len(self._looks), p=self._weights))]
+        families = self._families[look]
+        # The families at the front of the manifest are what most documents are set in.
+        place = int(len(families) * rng.random() ** 1.5)
+        members = families[place]
+        return members[int(rng.integers(len(members)))]
+
+
+@lru_cache(maxsize=4096)
+def _charset(characters: str) -> frozenset[str]:
+    return frozenset(characters)
+
+
+def load(cache: Path) -> Fonts:
+    """The index from ``cache``, made first if it is not there."""
+    manifest = tomllib.loads(MANIFEST.read_text())
+    shares = {look["name"]: look["share"] for look in manifest["look"]}
+    shares["rare"] = 1 - sum(shares.values())
+    if not cache.exists():
+        fonts = index([Path(folder) for folder in manifest["folders"]], manifest)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_text(json.dumps([asdict(font) for font in fonts], ensure_ascii=False))
+    return Fonts([Font(**entry) for entry in json.loads(cache.read_text())], shares)
+
+
+def index(folders: list[Path], manifest: dict[str, object]) -> list[Font]:
+    """Every usable font below ``folders``, in the order of the manifest's families."""
+    exclude = re.compile(str(manifest["exclude"]))
+    looks = [(look["name"], look["families"]) for look in manifest["look"]]  # type: ignore[attr-defined]
+    suffixes = {".ttf", ".otf", ".ttc", ".otb", ".t1"}
+    paths = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in suffixes)
+    references = _reference_glyphs([p for name in _REFERENCES for p in paths if p.stem == name])
+    found: list[tuple[int, Font]] = []
+    seen: set[tuple[str, str]] = set()
+    for path in paths:
+        try:
+            font = ImageFont.truetype(str(path), _PROBE, layout_engine=ImageFont.Layout.BASIC)
+            family, style = font.getname()
+        except OSError:
+            continue  # a bitmap font without this size, or a damaged file: not usable either way
+        name = f"{family} {style}".lower()
+        if exclude.search(name) or exclude.search(path.stem.lower()) or (name, style) in seen:
+            continue
+        seen.add((name, style))
+        characters = usable(font, references)
+        if len(characters) < 60:
+            continue
+        look, rank = "rare", 999
+        for title, families in looks:
+            rank = next((i for i, pattern in enumerate(families) if re.search(pattern, name)), 999)
+            if rank < 999:
+                look = title
+                break
+        family = re.sub(r"[\d ]+", "", (family or path.stem).lower())
+        found.append((rank, Font(str(path), family, style or "", look, characters)))
+    found.sort(key=lambda pair: pair[0])
+    return [font for _, font in found]
+
+
+def usable(font: ImageFont.FreeTypeFont, references: dict[str, NDArray[np.float32]]) -> str:
+    """The characters of the alphabet that ``font`` draws as themselves; empty when it is no text font at all."""
+    missing = _bitmap(font, "\uffff")
+    glyphs: dict[str, NDArray[np.float32]] = {}
+    for character in CHARACTERS.replace(" ", ""):
+        bitmap = _bitmap(font, character)
+        if bitmap is None or (missing is not None and bitmap.shape == missing.shape and np.array_equal(bitmap, missing)):
+            continue
+        glyphs[character] = _normalised(bitmap)
+    letters = [c for c in _LETTERS if c in glyphs]
+    if len(letters) < 55:
+        return ""
+    # Small capitals: the lower case letter has its capital's shape.
+    differing = [c for c in "abdefghijlmnqrt" if c in glyphs and c.upper() in glyphs]
+    same = sum(float(glyphs[c].ravel() @ glyphs[c.upper()].ravel()) > 0.94 for c in differing)
+    bad: set[str] = set(string.ascii_lowercase) if same > 4 else set()
+    names = list(references)
+    stack = np.stack([references[name] for name in names])  # (letters, references, cells)
+    right = 0
+    for character in letters:
+        scores = (stack @ glyphs[character].ravel()).max(axis=1)
+        best = names[int(scores.argmax())]
+        own = float(scores[names.index(character)])
+        if best.lower() == character.lower() or scores.max() - own < 0.05:
+            right += 1
+        elif own < 0.55:
+            bad.add(character)
+    if right < 0.72 * len(letters):
+        return ""
+    return " " + "".join(c for c in glyphs if c not in bad)
+
+
+def _reference_glyphs(paths: list[Path]) -> dict[str, NDArray[np.float32]]:
+    fonts = [ImageFont.truetype(str(path), _PROBE, layout_engine=ImageFont.Layout.BASIC) for path in paths]
+    glyphs = {}
+    for character in _LETTERS:
+        bitmaps = [_bitmap(font, character) for font in fonts]
+        glyphs[character] = np.stack([_normalised(bitmap).ravel() for bitmap in bitmaps if bitmap is not None])
+    return glyphs
+
+
+def _bitmap(font: ImageFont.FreeTypeFont, character: str) -> NDArray[np.uint8] | None:
+    try:
+        mask = font.getmask(character, mode="L")
+    except (OSError, ValueError):
+        return None  # FreeType refuses this glyph
+    width, height = mask.size
+    if width == 0 or height == 0 or width > 400 or height > 400:
+        return None
+    bitmap = np.array(mask, np.uint8).reshape(height, width)
+    rows, columns = np.flatnonzero(bitmap.max(1) > 64), np.flatnonzero(bitmap.max(0) > 64)
+    if not len(rows):
+        return None
+    return bitmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _normalised(bitmap: NDArray[np.uint8]) -> NDArray[np.float32]:
+    import cv2
+
+    cell = cv2.resize(bitmap, (_CELL, _CELL), interpolation=cv2.INTER_AREA).astype(np.float32)
+    cell = cv2.GaussianBlur(cell, (0, 0), 1.0)
+    return cell / (np.linalg.norm(cell) + 1e-6)
+
+
+if __name__ == "__main__":
+    everything = load(Path("runs/fonts.json"))
+    for title in ("sans", "serif", "mono", "printer", "rare"):
+        files = [font for font in everything.fonts if font.look == title]
+        print(f"{title:8} {len(files):5} files {len({font.family for font in files}):4} families")

@@ -1,0 +1,131 @@
+"""Train the Word Deep Net: `python -m engines.scribe.training.train RUN [--steps N]`; run again, it goes on from its checkpoint.
+
+A run's folder, runs/RUN, holds settings.json, log.jsonl (curves and evaluations), checkpoint.pt (net, EMA, optimiser, step) and
+ema.pt (what `export` takes). Batches depend on the seed, the step and the shards there at that step, which the log counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import subprocess
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from engines.scribe.training.evaluate import score_shard
+from engines.scribe.training.loss import FoldingCtc
+from engines.scribe.training.net import WordNet
+from engines.scribe.training.settings import RUNS, SHARDS, DataSettings, TrainSettings
+from engines.scribe.training.shards import Pool, Shard, batch
+
+
+def rate(settings: TrainSettings, step: int) -> float:
+    """Learning rate: linear warm-up, then half a cosine down to a hundredth of the peak."""
+    if step < settings.warmup:
+        return settings.peak_rate * (step + 1) / settings.warmup
+    progress = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
+    return settings.peak_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@torch.no_grad()
+def follow(ema: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move the averaged weights (and BatchNorm's statistics) towards the net's."""
+    for mean, now in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(now, 1 - decay)
+        else:
+            mean.copy_(now)
+
+
+def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
+    """Train until ``settings.steps``, from the run's checkpoint where there is one, else from the weights in ``start`` if given."""
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = WordNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start is not None:
+        net.load_state_dict(torch.load(start, weights_only=True))
+    ema = copy.deepcopy(net).eval()
+    decayed = [p for p in net.parameters() if p.dim() > 1]
+    plain = [p for p in net.parameters() if p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=settings.peak_rate)
+    loss_of = FoldingCtc()
+    step = 0
+    run.mkdir(parents=True, exist_ok=True)
+    checkpoint = run / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        net.load_state_dict(state["net"])
+        ema.load_state_dict(state["ema"])
+        optimiser.load_state_dict(state["optimiser"])
+        step = state["step"]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    record = {"train": asdict(settings), "data": asdict(DataSettings()), "commit": commit, "from_step": step, "start": str(start), "at": time.strftime("%F %T")}
+    with (run / "settings.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    real, synthetic = Pool(SHARDS / "real"), Pool(SHARDS / "synthetic")
+    held = {path.stem: Shard(path) for path in sorted((SHARDS / "held").glob("*.jsonl"))}
+
+    def log(entry: dict[str, object]) -> None:
+        with (run / "log.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+        print(json.dumps(entry), flush=True)
+
+    def save() -> None:
+        state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+        torch.save(state, run / "partial")
+        (run / "partial").rename(checkpoint)
+        torch.save(ema.state_dict(), run / "partial")
+        (run / "partial").rename(run / "ema.pt")
+
+    net.train()
+    total, since = 0.0, time.monotonic()
+    while step < settings.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = rate(settings, step)
+        torch.manual_seed(settings.seed * 1_000_003 + step)
+        drawn = batch(np.random.default_rng([settings.seed, step]), real, synthetic, settings.batch, settings.real_share)
+        logits = net(drawn.pixels.to(device))
+        loss = loss_of(logits.cpu(), drawn.targets, drawn.lengths, drawn.folded)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
+        optimiser.step()
+        follow(ema, net, min(settings.ema, (1 + step) / (20 + step)))
+        step += 1
+        total += float(loss)
+        if step % 50 == 0:
+            log({"step": step, "loss": round(total / 50, 4), "rate": rate(settings, step), "seconds": round(time.monotonic() - since, 1),
+                 "real": len(real), "synthetic": len(synthetic)})  # fmt: skip
+            total, since = 0.0, time.monotonic()
+        if step % settings.checkpoint_every == 0 or step == settings.steps:
+            real.refresh()
+            synthetic.refresh()
+            save()
+        if step % settings.evaluate_every == 0 or step == settings.steps:
+            log({"step": step, **{name: asdict(score_shard(ema, shard, device)) for name, shard in held.items()}})
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--steps", type=int, default=TrainSettings().steps)
+    parser.add_argument("--peak-rate", type=float, default=TrainSettings().peak_rate)
+    parser.add_argument("--real-share", type=float, default=TrainSettings().real_share)
+    parser.add_argument("--start", type=Path, help="weights to begin from")
+    given = parser.parse_args()
+    settings = replace(TrainSettings(), steps=given.steps, peak_rate=given.peak_rate, real_share=given.real_share)
+    train(RUNS / given.run, settings, given.start)
+
+
+if __name__ == "__main__":
+    main()
