@@ -58,6 +58,9 @@ def lines(found: NDArray[np.void]) -> Lines:
     height = found["y1"] - found["y0"]
     width = found["x1"] - found["x0"]
     letter = (height >= MIN_HEIGHT) & (width <= 12 * height)
+    usual = float(np.median(height[letter])) if letter.any() else 0.0
+    bar = (width > 1.6 * height) & (found["area"] > 0.7 * width * height) & (height < 0.6 * usual)
+    letter &= ~bar
     letters, marks = found[letter], found[~letter]
     _, label = np.unique(_chained(letters), return_inverse=True)
     fitted = _fit(letters, label, skew=None)
@@ -66,7 +69,8 @@ def lines(found: NDArray[np.void]) -> Lines:
     label = _joined(fitted)[label]
     _, label = np.unique(label, return_inverse=True)
     fitted = _fit(letters, label, skew=skew)
-    return _with_marks(fitted, marks)
+    fitted = _with_marks(fitted, marks)
+    return fitted.take(_plausible(fitted))
 
 
 def _chained(letters: NDArray[np.void]) -> Indices:
@@ -242,6 +246,7 @@ def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:
     y0 = np.concatenate([marks["y0"], top[pieces]])
     y1 = np.concatenate([marks["y1"], bottom[pieces]])
     light = np.concatenate([marks["light"], line.light[pieces]])
+    area = np.concatenate([marks["area"], np.full(len(pieces), np.inf)])
     origin = np.concatenate([np.full(len(marks), -1), pieces])
     full = line.rise + line.drop
     side = 0.8 * np.maximum(line.size, 0.6 * line.rise)
@@ -264,8 +269,9 @@ def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:
     fits = (
         (overlap >= np.where(own > 0, 0.5, 0.2) * tall)
         & (tall <= 1.3 * full[host])
-        & (x1[item] >= line.start[host] - side[host])
-        & (x0[item] <= line.end[host] + side[host])
+        & (x1[item] >= line.start[host] - 2 * side[host])
+        & (x0[item] <= line.end[host] + 2 * side[host])
+        & (area[item] >= 0.015 * line.size[host] ** 2)
         & (number > own)
         & (light[item] == line.light[host])
     )
@@ -288,3 +294,16 @@ def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:
     np.maximum.at(drop, host, np.minimum(y1[item] - baseline, np.maximum(0.4 * line.rise[host], line.drop[host])))
     grown = replace(line, start=start, end=end, rise=rise, drop=drop)
     return grown.take(~absorbed)
+
+
+def _plausible(line: Lines) -> NDArray[np.bool_]:
+    """False for the lone specks, blots and strokes beside real lines: far smaller or larger than the page's letters."""
+    real = line.letters >= 4
+    if not real.any():
+        return np.ones(len(line), np.bool_)
+    order = np.argsort(line.size[real])
+    reached = np.cumsum(line.letters[real][order])
+    usual = float(line.size[real][order][np.searchsorted(reached, reached[-1] / 2)])
+    few = line.letters <= 2
+    thin = line.size > 4.5 * (line.end - line.start)
+    return ~(few & ((line.size < 0.5 * usual) | (line.size > 6 * usual) | thin))

@@ -1,4 +1,4 @@
-"""Letter candidates: connected regions of ink, dark on light and light on dark, with rules, frames and pictures dropped."""
+"""Letter candidates: regions chosen from the component trees of both polarities; rules, frames and pictures dropped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.scribe.detector.ink import threshold
+from engines.scribe import mser
+from engines.scribe.detector.ink import LIGHTEST, levels
+from engines.scribe.detector.near import points_in_boxes
 
 REGION = np.dtype(
     [
@@ -20,98 +22,142 @@ REGION = np.dtype(
 )
 """A region's box (px, ``x1`` and ``y1`` exclusive), its area in px, and whether it is light on dark."""
 
-RULE_LENGTH = 56
-"""Runs of ink of this length, px, are rules if they are thin."""
-RULE_THICKNESS = 7
-"""Rules are thinner than this, px."""
+MIN_AREA = 3
+"""Smaller regions are specks, px."""
+LONG = 4.0
+"""Regions wider or higher than so many letters are searched for rules."""
+RULE_LENGTH = 3.0
+"""Runs of ink of this length, in letter heights, are rules if they are thin."""
+RULE_THICKNESS = 0.4
+"""Rules are thinner than this, in letter heights."""
+SPARSE = 0.12
+"""A region of several letters' height that fills less of its box is a circle, a frame or a scribble."""
 MAX_REGIONS = 24_000
 """A page of more is noise: the largest are kept."""
-MAX_PANELS = 40
+MAX_PANELS = 60
 """Dark panels searched for light text, the largest first."""
+
+Nodes = NDArray[np.void]
 
 
 def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
     """Letter candidates of a grey page (height, width) as an array of `REGION` (n,)."""
-    dark = np.less(grey, threshold(grey)).view(np.uint8)
-    dark -= _rules(dark)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8, ltype=cv2.CV_32S)
-    stats = stats[1:]
-    found = [_candidates(stats, light=False)]
-    for label in _panels(stats, dark.shape):
-        found.append(_light_inside(labels, label + 1, stats[label]))
-    merged = np.concatenate(found)
-    if len(merged) > MAX_REGIONS:
-        merged = merged[np.argpartition(merged["area"], -MAX_REGIONS)[-MAX_REGIONS:]]
-    return merged[~_frames(merged, grey.shape)]
+    level = levels(grey)
+    usual, long = _survey(level)
+    if long is not None:
+        level[_rules(np.less(level, LIGHTEST).view(np.uint8) & long, usual)] = LIGHTEST
+    dark, light = mser.trees(level, min_area=MIN_AREA)
+    panels = _panels(dark[dark["level"] < LIGHTEST])
+    dark = dark[_chosen(dark, dark["level"], usual)]
+    light = light[_chosen(light, LIGHTEST - light["level"], usual)]
+    light = light[_inside(light, panels)]
+    light = light[~_inside(light, dark[~_is_panel(dark)])]
+    dark = dark[~_inside(dark, light)]
+    found = np.concatenate([_as_regions(dark, light=False), _as_regions(light, light=True)])
+    if len(found) > MAX_REGIONS:
+        found = found[np.argpartition(found["area"], -MAX_REGIONS)[-MAX_REGIONS:]]
+    tall, wide = found["y1"] - found["y0"], found["x1"] - found["x0"]
+    sparse = (tall > 2.2 * usual) & (wide > 0.7 * tall) & (found["area"] < SPARSE * tall * wide)
+    return found[~(sparse | _frames(found))]
 
 
-def _rules(dark: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The thin, long, straight runs of ink: table lines, underlines, frames; letters that touch them come free."""
+def _survey(level: NDArray[np.uint8]) -> tuple[float, NDArray[np.uint8] | None]:
+    """At half the scale: the usual height of a letter, px, and where regions much longer than letters lie, if any do."""
+    height, width = level.shape
+    half = np.ascontiguousarray(cv2.erode(level, np.ones((2, 2), np.uint8), anchor=(0, 0))[::2, ::2])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.less(half, LIGHTEST).view(np.uint8), connectivity=8)
+    wide, tall, area = (2 * stats[1:, column] for column in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
+    likely = (tall >= 6) & (wide < 4 * tall) & (tall < 5 * wide) & (2 * area > 0.15 * wide * tall)
+    usual = float(np.median(tall[likely])) if likely.any() else 12.0
+    long = np.concatenate([[False], np.maximum(wide, tall) > LONG * usual])
+    if not long.any():
+        return usual, None
+    where = long.view(np.uint8)[labels]
+    return usual, cv2.resize(where, (2 * where.shape[1], 2 * where.shape[0]), interpolation=cv2.INTER_NEAREST)[
+        :height, :width
+    ]
+
+
+def _rules(dark: NDArray[np.uint8], usual: float) -> NDArray[np.bool_]:
+    """The thin, long, straight runs of ink and a pixel around: table lines, underlines, frames."""
     rules = np.zeros_like(dark)
-    for long, thick in (
-        ((RULE_LENGTH, 1), (1, RULE_THICKNESS)),
-        ((1, RULE_LENGTH), (RULE_THICKNESS, 1)),
-    ):
-        runs = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones(long[::-1], np.uint8), borderValue=0)
-        runs -= cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones(thick[::-1], np.uint8), borderValue=0)
-        rules |= runs
-    return rules
+    length = max(32, round(RULE_LENGTH * usual))
+    thickness = max(3, round(RULE_THICKNESS * usual))
+    for long, thick, fringe in (((1, length), (thickness, 1), (3, 1)), ((length, 1), (1, thickness), (1, 3))):
+        runs = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones(long, np.uint8))
+        runs -= cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones(thick, np.uint8))
+        rules |= cv2.dilate(runs, np.ones(fringe, np.uint8))
+    return rules.view(np.bool_)
 
 
-def _candidates(stats: NDArray[np.int32], *, light: bool) -> NDArray[np.void]:
-    """Components' statistics as regions, without specks of a pixel or two and long hairlines."""
-    width, height, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
-    keep = (area >= 3) & (width < 14 * np.maximum(height, 3)) & (height < 14 * np.maximum(width, 2))
-    kept = stats[keep]
-    out = np.empty(len(kept), REGION)
-    out["x0"] = kept[:, cv2.CC_STAT_LEFT]
-    out["y0"] = kept[:, cv2.CC_STAT_TOP]
-    out["x1"] = out["x0"] + kept[:, cv2.CC_STAT_WIDTH]
-    out["y1"] = out["y0"] + kept[:, cv2.CC_STAT_HEIGHT]
-    out["area"] = kept[:, cv2.CC_STAT_AREA]
+def _chosen(nodes: Nodes, depth: NDArray[np.uint8], usual: float) -> NDArray[np.bool_]:
+    """True for the nodes of a tree that look most like letters; of those that hold one another only one is true.
+
+    ``depth`` is 0 for the innermost level and `LIGHTEST` for the root's, which is never chosen. From the inside out, a node
+    takes the place of what it holds, but for two cases: it holds several regions about as high as itself (letters that
+    only touch at this level), or it is larger than letters are and holds something that may be one.
+    """
+    height, width = nodes["y1"] - nodes["y0"], nodes["x1"] - nodes["x0"]
+    parent = np.maximum(nodes["parent"], 0)
+    chosen = depth == 0
+    large = np.maximum(height, width) > LONG * usual
+    for outer in range(1, LIGHTEST):
+        inner = np.flatnonzero(chosen)
+        around = parent[inner]
+        for _ in range(outer - 1):
+            around = np.where(depth[around] < outer, parent[around], around)
+        held = depth[around] == outer
+        inner, around = inner[held], around[held]
+        peers = np.bincount(around[height[inner] >= 0.5 * height[around]], minlength=len(nodes))
+        letters = np.bincount(around[height[inner] >= 0.35 * usual], minlength=len(nodes))
+        stays = (depth == outer) & ~((peers >= 2) | (large & (letters >= 1)))
+        chosen[inner[stays[around]]] = False
+        chosen |= stays
+    return chosen
+
+
+def _as_regions(nodes: Nodes, *, light: bool) -> NDArray[np.void]:
+    """Nodes as regions, without hairlines."""
+    wide, tall = nodes["x1"] - nodes["x0"], nodes["y1"] - nodes["y0"]
+    nodes = nodes[(wide < 14 * np.maximum(tall, 3)) & (tall < 14 * np.maximum(wide, 2))]
+    out = np.empty(len(nodes), REGION)
+    for name in ("x0", "y0", "x1", "y1", "area"):
+        out[name] = nodes[name]
     out["light"] = light
     return out
 
 
-def _panels(stats: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Indices of dark components that may hold light text: wide, well filled, larger than letters."""
-    width, height, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
-    panels = np.flatnonzero((height >= 10) & (width >= 2 * height**0.5 * 5) & (area >= 0.35 * width * height) & (area >= 400))
-    return panels[np.argsort(-area[panels], kind="stable")[:MAX_PANELS]]
+def _is_panel(nodes: Nodes) -> NDArray[np.bool_]:
+    """True for dark regions that may hold light text: large and well filled, as letters that touch are not."""
+    wide, tall, area = nodes["x1"] - nodes["x0"], nodes["y1"] - nodes["y0"], nodes["area"]
+    filled = area >= np.where(tall >= 60, 0.35, 0.55) * wide * tall
+    return (tall >= 10) & (wide >= 24) & (area >= 400) & filled
 
 
-def _light_inside(labels: NDArray[np.int32], label: int, stats: NDArray[np.int32]) -> NDArray[np.void]:
-    """Light regions enclosed by one dark component."""
-    x, y, width, height, _ = (int(value) for value in stats)
-    inside = np.not_equal(labels[y : y + height, x : x + width], label).view(np.uint8)
-    _, _, found, _ = cv2.connectedComponentsWithStats(inside, connectivity=4, ltype=cv2.CV_32S)
-    found = found[1:]
-    left, top = found[:, cv2.CC_STAT_LEFT], found[:, cv2.CC_STAT_TOP]
-    right, bottom = left + found[:, cv2.CC_STAT_WIDTH], top + found[:, cv2.CC_STAT_HEIGHT]
-    found = found[(left > 0) & (top > 0) & (right < width) & (bottom < height)]
-    found[:, cv2.CC_STAT_LEFT] += x
-    found[:, cv2.CC_STAT_TOP] += y
-    return _candidates(found, light=True)
+def _panels(dark: Nodes) -> Nodes:
+    panels = dark[_is_panel(dark)]
+    return panels[np.argsort(-panels["area"], kind="stable")[:MAX_PANELS]]
 
 
-def _frames(found: NDArray[np.void], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
+    """True for the nodes whose box lies in the box of one of ``boxes``, not touching it."""
+    inside = np.zeros(len(nodes), np.bool_)
+    x, y = (nodes["x0"] + nodes["x1"]) / 2, (nodes["y0"] + nodes["y1"]) / 2
+    box, node = points_in_boxes(x, y, boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"])
+    a, b = nodes[node], boxes[box]
+    within = (a["x0"] > b["x0"]) & (a["y0"] > b["y0"]) & (a["x1"] < b["x1"]) & (a["y1"] < b["y1"])
+    inside[node[within]] = True
+    return inside
+
+
+def _frames(found: NDArray[np.void]) -> NDArray[np.bool_]:
     """True for regions that hold many others of their polarity: frames, pictures, blobs, never letters."""
-    step = 4
     frames = np.zeros(len(found), np.bool_)
     for light in (False, True):
-        members = np.flatnonzero(found["light"] == light)
-        some = found[members]
-        some = some[some["area"] >= 8]
-        rows, columns = shape[0] // step + 2, shape[1] // step + 2
-        centre_x = ((some["x0"] + some["x1"]) / (2 * step)).astype(np.intp)
-        centre_y = ((some["y0"] + some["y1"]) / (2 * step)).astype(np.intp)
-        counts = np.bincount(centre_y * columns + centre_x, minlength=rows * columns).reshape(rows, columns)
-        total = np.zeros((rows + 1, columns + 1), np.int64)
-        np.cumsum(counts, axis=0, out=total[1:, 1:])
-        np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
-        box = found[members]
-        x0, y0 = (box["x0"] / step).astype(np.intp), (box["y0"] / step).astype(np.intp)
-        x1, y1 = (box["x1"] / step).astype(np.intp) + 1, (box["y1"] / step).astype(np.intp) + 1
-        held = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
-        frames[members] = (held > 6) & (box["y1"] - box["y0"] > 16)
+        tall = np.flatnonzero((found["light"] == light) & (found["y1"] - found["y0"] > 16))
+        others = found[(found["light"] == light) & (found["area"] >= 8)]
+        x, y = (others["x0"] + others["x1"]) / 2, (others["y0"] + others["y1"]) / 2
+        box = found[tall]
+        held, _ = points_in_boxes(x, y, box["x0"], box["y0"], box["x1"], box["y1"])
+        frames[tall] = np.bincount(held, minlength=len(tall)) > 6
     return frames
