@@ -1,0 +1,1 @@
+"""The gRPC server: admits documents, has them read in cells, checks what comes back and answers."""

@@ -1,0 +1,169 @@
+"""Puts a server together: engines in their pools, the RPCs, health and reflection; starts it, and ends it without loss.
+
+    async with running(settings) as server:
+        ...  # server.address answers
+
+Health (`grpc.health.v1`, for "" and for the service's name) is SERVING only while every engine can serve: not while
+engines load, not while draining, not when a pool has lost its zygote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+from structlog.typing import FilteringBoundLogger
+
+from cloister.v1 import ocr_pb2_grpc
+from jail.pool import Pool
+from jail.spec import Layers, Limits
+from server import catalogue, service, telemetry
+from server.admission import Admission
+from server.catalogue import EngineEntry
+from server.health import SERVICE_NAME, Health
+from server.hosts import EngineHost
+from server.service import OcrService
+from server.settings import Settings, SettingsError
+
+# What a request may hold beside its document: options, and room for us to refuse one a little too large ourselves.
+_MESSAGE_SLACK_BYTES = 1024 * 1024
+# For the last messages to leave once every call has been answered or ended.
+_FLUSH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that answers at ``address``, which a gRPC channel takes as its target."""
+
+    address: str
+    hosts: tuple[EngineHost, ...]
+    force: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it to end the requests in flight instead of waiting for them."""
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, entries: Iterable[EngineEntry] | None = None, log: FilteringBoundLogger | None = None
+) -> AsyncIterator[RunningServer]:
+    """Run a server for the length of the block. Leaving it drains: see `Settings.limits.drain_s`.
+
+    ``entries`` are the engines to run, by default those that the settings name. While they load, the server already
+    listens and says STARTING. Raises `SettingsError`, and `jail.errors.JailError` where a pool can't be started.
+    """
+    log = log or telemetry.logger(settings.log.format)
+    entries = catalogue.installed(settings.engines) if entries is None else tuple(entries)
+    ocr = OcrService(settings, log)
+    health = Health((service.NAME,))
+    await health.set(serving=False)
+    grpc_server, address = await _listening(settings, ocr, health)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(grpc_server.stop, _FLUSH_S)
+        log.info("listening", address=address)
+        hosts = await _started(settings, entries, stack)
+        server = RunningServer(address, hosts)
+        stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
+        stack.push_async_callback(health.shut_down)
+        await stack.enter_async_context(_background(health.watch(hosts, log)))
+        ocr.serve(hosts)
+        for host in hosts:
+            log.info(
+                "engine", engine=host.entry.name, version=host.entry.version, layers_off=sorted(host.pool.layers_off)
+            )
+        yield server
+        log.info("draining", limit_s=settings.limits.drain_s)
+    log.info("stopped")
+
+
+async def serve(settings: Settings, entries: Iterable[EngineEntry] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. A second signal ends the requests in flight."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    starting = asyncio.current_task()
+    server: RunningServer | None = None
+
+    def on_signal() -> None:
+        if asked.is_set() and server is not None:
+            server.force.set()
+        elif server is None and not asked.is_set() and starting is not None:
+            starting.cancel()
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        async with running(settings, entries) as server:
+            await asked.wait()
+    except asyncio.CancelledError:
+        if not asked.is_set():
+            raise
+
+
+async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tuple[grpc.aio.Server, str]:
+    server = grpc.aio.server(
+        options=(
+            ("grpc.max_receive_message_length", settings.limits.document_bytes + _MESSAGE_SLACK_BYTES),
+            ("grpc.max_send_message_length", -1),
+            # Two servers on one port would each get some of the calls.
+            ("grpc.so_reuseport", 0),
+        )
+    )
+    ocr_pb2_grpc.add_OcrServiceServicer_to_server(ocr, server)
+    health.add_to(server)
+    reflection.enable_server_reflection((service.NAME, SERVICE_NAME, reflection.SERVICE_NAME), server)
+    wanted = settings.listen.address
+    try:
+        port = server.add_insecure_port(wanted)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"listen.address: can't listen on {wanted!r}: it is taken or is not an address of this host; choose another"
+        ) from error
+    await server.start()
+    return server, wanted if wanted.startswith("unix") else f"{wanted.rpartition(':')[0]}:{port}"
+
+
+async def _started(settings: Settings, entries: Iterable[EngineEntry], stack: AsyncExitStack) -> tuple[EngineHost, ...]:
+    """Start the pools; ``stack`` closes them."""
+    hosts = tuple(EngineHost(entry, _pool(settings, entry), _admission(settings)) for entry in entries)
+    for host in hosts:
+        stack.push_async_callback(host.pool.close, grace_s=0)
+        await host.pool.start()
+    return hosts
+
+
+def _pool(settings: Settings, entry: EngineEntry) -> Pool:
+    cells = settings.cells
+    return Pool(
+        entry.zygote,
+        Limits(
+            memory_bytes=cells.memory_bytes,
+            pids=cells.pids,
+            cpu_s=cells.cpu_s,
+            cpus=cells.cpus,
+            reply_bytes=cells.reply_bytes,
+        ),
+        busy=cells.busy,
+        idle=cells.idle,
+        layers=Layers(settings.jail.dangerously_without, settings.jail.cgroup_parent),
+    )
+
+
+def _admission(settings: Settings) -> Admission:
+    return Admission(settings.cells.busy, settings.limits.queue)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Run ``work`` beside the block and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,18 @@
+"""The ``cloister`` command: one module a subcommand."""
+
+from __future__ import annotations
+
+import typer
+
+from server.cli import boxes, doctor, ocr, serve
+
+app = typer.Typer(
+    name="cloister",
+    help="Reads scans, each in a jailed process of its own.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command("serve")(serve.serve)
+app.command("ocr")(ocr.ocr)
+app.command("boxes")(boxes.boxes)
+app.command("doctor")(doctor.doctor)

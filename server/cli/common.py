@@ -1,0 +1,90 @@
+"""What the subcommands share: options, exit codes, and a server to talk to."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jail.errors import JailError
+from server import app, telemetry
+from server.client import AsyncClient
+from server.errors import CloisterError
+from server.settings import Settings, SettingsError, load
+
+STDIN = "-"
+
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+
+class Exit(IntEnum):
+    """Exit codes beside 0 and typer's 2 for a command line that can't be understood."""
+
+    FAILED = 1
+    """A document could not be read."""
+    NO_SERVER = 3
+    """No server could be started here."""
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file of settings; deploy/cloister.toml shows all.")
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", help="Address of a running server. Without it one is started, jailed, for this call."),
+]
+EngineOption = Annotated[str, typer.Option("--engine", help="Engine to read with; the server's default if not given.")]
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """End the command with a message instead of a traceback where no server can be started."""
+    try:
+        yield
+    except (SettingsError, JailError) as error:
+        errors.print(f"cloister: {error}")
+        raise typer.Exit(Exit.NO_SERVER) from error
+
+
+@asynccontextmanager
+async def connected(address: str | None, config: Path | None) -> AsyncIterator[AsyncClient]:
+    """A client of the server at ``address``, or of one that lives as long as the block and that only we can reach.
+
+    Raises `SettingsError` and `JailError` where such a one can't be started.
+    """
+    settings = load(config)
+    if address is not None:
+        async with AsyncClient(address, deadline_s=settings.limits.deadline_cap_s) as client:
+            yield client
+        return
+    with tempfile.TemporaryDirectory(prefix="cloister-") as folder:
+        # The folder is ours alone (mode 0700), and so is the socket in it.
+        private = _listening_at(settings, f"unix:{folder}/socket")
+        async with (
+            app.running(private, log=telemetry.logger(private.log.format, quiet=True)) as server,
+            AsyncClient(server.address, deadline_s=private.limits.deadline_cap_s) as client,
+        ):
+            yield client
+
+
+def complain(name: str, error: CloisterError | OSError) -> None:
+    text = str(error) if isinstance(error, CloisterError) else error.strerror or str(error)
+    errors.print(f"cloister: {name}: {text}")
+
+
+def read_document(name: str) -> bytes:
+    """The bytes of the file ``name``, or of standard input for "-". Raises OSError."""
+    if name == STDIN:
+        return typer.get_binary_stream("stdin").read()
+    return Path(name).read_bytes()
+
+
+def _listening_at(settings: Settings, address: str) -> Settings:
+    listen = settings.listen.model_copy(update={"address": address})
+    return settings.model_copy(update={"listen": listen})

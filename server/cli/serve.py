@@ -1,0 +1,15 @@
+"""``cloister serve``."""
+
+from __future__ import annotations
+
+import asyncio
+
+from server import app
+from server.cli.common import ConfigOption, explained
+from server.settings import load
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Run the server until SIGTERM or Ctrl-C; a second one ends what is in flight."""
+    with explained():
+        asyncio.run(app.serve(load(config)))

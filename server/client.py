@@ -1,0 +1,270 @@
+"""A client for Python programs, in two shapes with the same methods: `Client` blocks, `AsyncClient` awaits.
+
+    with Client("localhost:50051") as client:
+        response = client.recognize(Path("scan.png").read_bytes())
+        with client.stream(document) as pages:
+            for page in pages: ...
+        pages.summary.provenance.engine
+
+Errors are those of `server.errors`. Calls that the server asks to come back for (it is starting, full, or going away)
+are tried again up to four times by gRPC itself, at the time the server names, within the call's deadline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from cloister.v1 import ocr_pb2, ocr_pb2_grpc
+from server.errors import CloisterError, received
+
+DEADLINE_S = 60.0
+"""Seconds a call may take where nothing else is said."""
+
+_CHUNK_BYTES = 256 * 1024
+_RETRIED = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{"service": "cloister.v1.OcrService"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 2,
+                # The server says by push-back which of these are worth a retry, and when.
+                "retryableStatusCodes": list(_RETRIED),
+            },
+        }
+    ]
+}
+_OPTIONS = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A request larger than this buffer would never be retried; a document may be as large as the server's limit.
+    ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
+)
+
+
+class Client:
+    """Calls the server at ``address``, a gRPC target such as ``localhost:50051`` or ``unix:/run/cloister.sock``.
+
+    ``deadline_s`` holds for calls that name none. ``credentials`` are for a server behind a proxy with TLS.
+    """
+
+    def __init__(
+        self, address: str, *, deadline_s: float = DEADLINE_S, credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
+        self._deadline_s = deadline_s
+        self._channel = (
+            grpc.insecure_channel(address, _OPTIONS)
+            if credentials is None
+            else grpc.secure_channel(address, credentials, _OPTIONS)
+        )
+        self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+
+    def recognize(
+        self,
+        document: bytes,
+        *,
+        engine: str = "",
+        outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        deadline_s: float | None = None,
+    ) -> ocr_pb2.RecognizeResponse:
+        """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
+        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs))
+        try:
+            return self._stub.Recognize(request, timeout=deadline_s or self._deadline_s)
+        except grpc.RpcError as error:
+            raise _cloister_error(error) from error
+
+    def stream(
+        self,
+        document: bytes | Iterable[bytes],
+        *,
+        engine: str = "",
+        outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        deadline_s: float | None = None,
+    ) -> PageStream:
+        """Start reading ``document``, which may be given in parts, and return its pages as they come."""
+        requests = _requests(_options(engine, outputs), document)
+        return PageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
+
+    def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
+        """The engines of the server. Raises `CloisterError`."""
+        try:
+            response = self._stub.ListEngines(ocr_pb2.ListEnginesRequest(), timeout=deadline_s or self._deadline_s)
+        except grpc.RpcError as error:
+            raise _cloister_error(error) from error
+        return tuple(response.engines)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """`Client` for asyncio."""
+
+    def __init__(
+        self, address: str, *, deadline_s: float = DEADLINE_S, credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
+        self._deadline_s = deadline_s
+        self._channel = (
+            grpc.aio.insecure_channel(address, _OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, _OPTIONS)
+        )
+        self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+
+    async def recognize(
+        self,
+        document: bytes,
+        *,
+        engine: str = "",
+        outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        deadline_s: float | None = None,
+    ) -> ocr_pb2.RecognizeResponse:
+        """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
+        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs))
+        try:
+            return await self._stub.Recognize(request, timeout=deadline_s or self._deadline_s)
+        except grpc.aio.AioRpcError as error:
+            raise _cloister_error(error) from error
+
+    def stream(
+        self,
+        document: bytes | AsyncIterable[bytes],
+        *,
+        engine: str = "",
+        outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        deadline_s: float | None = None,
+    ) -> AsyncPageStream:
+        """Start reading ``document``, which may be given in parts, and return its pages as they come."""
+        requests = _async_requests(_options(engine, outputs), document)
+        return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
+
+    async def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
+        """The engines of the server. Raises `CloisterError`."""
+        try:
+            response = await self._stub.ListEngines(
+                ocr_pb2.ListEnginesRequest(), timeout=deadline_s or self._deadline_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _cloister_error(error) from error
+        return tuple(response.engines)
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class PageStream:
+    """The pages of one document, each as soon as it is read. Leaving its block ends the call and the cell's work.
+
+    Iterating raises `CloisterError`. ``summary`` is there once the last page is.
+    """
+
+    def __init__(self, call: grpc.CallIterator[ocr_pb2.RecognizeStreamResponse]) -> None:
+        self._call = call
+        self.summary: ocr_pb2.Summary | None = None
+
+    def __iter__(self) -> Iterator[ocr_pb2.Page]:
+        try:
+            for response in self._call:
+                if response.WhichOneof("part") == "summary":
+                    self.summary = response.summary
+                else:
+                    yield response.page
+        except grpc.RpcError as error:
+            raise _cloister_error(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._call.cancel()
+
+
+class AsyncPageStream:
+    """`PageStream` for asyncio."""
+
+    def __init__(
+        self,
+        call: grpc.aio.StreamStreamCall[ocr_pb2.RecognizeStreamRequest, ocr_pb2.RecognizeStreamResponse],
+    ) -> None:
+        self._call = call
+        self.summary: ocr_pb2.Summary | None = None
+
+    async def __aiter__(self) -> AsyncIterator[ocr_pb2.Page]:
+        try:
+            async for response in self._call:
+                if response.WhichOneof("part") == "summary":
+                    self.summary = response.summary
+                else:
+                    yield response.page
+        except grpc.aio.AioRpcError as error:
+            raise _cloister_error(error) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._call.cancel()
+
+
+def _options(engine: str, outputs: Sequence[ocr_pb2.Output.ValueType]) -> ocr_pb2.RecognizeOptions:
+    return ocr_pb2.RecognizeOptions(engine=engine, outputs=outputs)
+
+
+def _chunks(document: bytes) -> Iterator[bytes]:
+    for start in range(0, len(document), _CHUNK_BYTES):
+        yield document[start : start + _CHUNK_BYTES]
+
+
+def _requests(
+    options: ocr_pb2.RecognizeOptions, document: bytes | Iterable[bytes]
+) -> Iterator[ocr_pb2.RecognizeStreamRequest]:
+    yield ocr_pb2.RecognizeStreamRequest(options=options)
+    for chunk in _chunks(document) if isinstance(document, bytes) else document:
+        yield ocr_pb2.RecognizeStreamRequest(chunk=chunk)
+
+
+async def _async_requests(
+    options: ocr_pb2.RecognizeOptions, document: bytes | AsyncIterable[bytes]
+) -> AsyncIterator[ocr_pb2.RecognizeStreamRequest]:
+    yield ocr_pb2.RecognizeStreamRequest(options=options)
+    if isinstance(document, bytes):
+        for chunk in _chunks(document):
+            yield ocr_pb2.RecognizeStreamRequest(chunk=chunk)
+    else:
+        async for chunk in document:
+            yield ocr_pb2.RecognizeStreamRequest(chunk=chunk)
+
+
+def _cloister_error(error: grpc.RpcError) -> CloisterError:
+    """Both kinds of call raise errors that carry code, details and trailing metadata."""
+    return received(error.code(), error.details() or "", error.trailing_metadata() or ())

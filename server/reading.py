@@ -1,0 +1,91 @@
+"""Has one document read in a cell: waits for the cell, checks what it answers, and says why it ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from cloister.cell.v1 import cell_pb2
+from cloister.v1 import ocr_pb2
+from jail.errors import JailError
+from jail.result import Result, Status
+from server.admission import Deadline
+from server.errors import CellError, CloisterError, OverloadedError, Reason
+from server.hosts import EngineHost
+from server.replies import MalformedReplyError, ReplyChecker
+from server.telemetry import CellReport, Phase, RequestRecord
+
+_RETRY_WITHOUT_CELL_S = 1.0
+
+_STOPS = {
+    Status.TIMEOUT: (Reason.CELL_OUT_OF_TIME, "reading the document took more CPU time than is allowed"),
+    Status.MEMORY: (Reason.CELL_OUT_OF_MEMORY, "reading the document took more memory than is allowed"),
+    Status.VIOLATION: (Reason.CELL_BROKE_POLICY, "the engine was stopped: it did what it may not do"),
+    Status.CRASHED: (Reason.CELL_CRASHED, "the engine crashed on this document"),
+}
+
+
+async def pages(
+    host: EngineHost, document: bytes, task: cell_pb2.Task, deadline: Deadline, record: RequestRecord
+) -> AsyncGenerator[ocr_pb2.Page, None]:
+    """Yield the document's pages as they are read; ``record`` is filled in as they come.
+
+    Raises `DocumentError`, `CellError`, `DeadlineError`, `OverloadedError`. To leave early, close the iterator: that
+    kills the cell.
+    """
+    checker = ReplyChecker(task)
+    record.phase = Phase.WAITING
+    try:
+        async with host.pool.run(task.SerializeToString(), document, timeout_s=deadline.remaining_s) as run:
+            record.phase = Phase.READING
+            record.stages_s["queue"] = run.waited_s
+            if run.set_up is not None:
+                record.stages_s["cell_setup"] = run.set_up.seconds
+            async for payload in run:
+                page = checker.take(payload)
+                if page is not None:
+                    _note(record, page)
+                    yield page
+    except MalformedReplyError as error:
+        record.breach = error.breach
+        raise
+    except JailError as error:
+        record.cell = CellReport(type(error).__name__, str(error))
+        raise _no_cell() from error
+    result = run.result
+    assert result is not None, "the run is over"
+    record.cell = CellReport(result.status.value, result.reason)
+    if result.status is not Status.OK:
+        raise _stopped(result, deadline, run.set_up is not None)
+    checker.finish()
+
+
+def timings(record: RequestRecord) -> ocr_pb2.Timings:
+    """The record's stages as the message callers get; a stage that did not happen stays unset."""
+    message = ocr_pb2.Timings()
+    for stage, seconds in record.stages_s.items():
+        getattr(message, stage).FromNanoseconds(round(seconds * 1e9))
+    return message
+
+
+def _note(record: RequestRecord, page: ocr_pb2.Page) -> None:
+    record.pages += 1
+    record.words += sum(len(line.words) for line in page.lines) if page.lines else len(page.text.split())
+    for stage, duration in page.timings.ListFields():
+        record.stages_s[stage.name] = record.stages_s.get(stage.name, 0.0) + duration.ToNanoseconds() / 1e9
+
+
+def _stopped(result: Result, deadline: Deadline, had_cell: bool) -> CloisterError:
+    """What a caller learns of a cell that did not end well: never a system call, never the operator's words."""
+    if result.status is Status.TIMEOUT and deadline.passed:
+        return deadline.error(Phase.READING if had_cell else Phase.WAITING)
+    if result.status is Status.MALFORMED_REPLY:
+        return MalformedReplyError(result.reason)
+    if result.status in _STOPS:
+        return CellError(*_STOPS[result.status])
+    return _no_cell()
+
+
+def _no_cell() -> OverloadedError:
+    return OverloadedError(
+        Reason.NO_CELL, "no cell could be made to read the document; try again", retry_after_s=_RETRY_WITHOUT_CELL_S
+    )

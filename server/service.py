@@ -1,0 +1,254 @@
+"""The RPCs of `cloister.v1.OcrService`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import grpc
+from structlog.typing import FilteringBoundLogger
+
+from cloister.cell.v1 import cell_pb2
+from cloister.v1 import ocr_pb2, ocr_pb2_grpc
+from server import reading
+from server.admission import Deadline
+from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
+from server.hosts import EngineHost
+from server.settings import Settings
+from server.telemetry import RequestRecord, describe
+
+NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
+
+_KNOWN_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
+_PAGE_BREAK = "\f"
+_RETRY_WHILE_STARTING_S = 2.0
+_RETRY_ELSEWHERE_S = 1.0
+
+# grpc.aio's own stubs leave request and response types of a context open.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class State(Enum):
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One RPC in flight."""
+
+    record: RequestRecord
+    deadline: Deadline
+    task: asyncio.Task[Any]
+    started_s: float = field(default_factory=perf_counter)
+    stopped_by_server: bool = False
+
+    def stop_clock(self) -> None:
+        self.record.stages_s["total"] = perf_counter() - self.started_s
+
+
+class OcrService(ocr_pb2_grpc.OcrServiceServicer):
+    """Answers the RPCs. `serve` hands over the engines once they are ready; until then calls are told to come back."""
+
+    def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
+        self._settings = settings
+        self._log = log
+        self._state = State.STARTING
+        self._hosts: Mapping[str, EngineHost] = {}
+        self._calls: set[_Call] = set()
+        self._no_calls = asyncio.Event()
+        self._no_calls.set()
+
+    def serve(self, hosts: Iterable[EngineHost]) -> None:
+        self._hosts = {host.entry.name: host for host in hosts}
+        self._state = State.SERVING
+
+    async def drain(self, limit_s: float, force: asyncio.Event) -> None:
+        """Refuse new calls and wait for those in flight; end what is left after ``limit_s`` or at ``force``."""
+        self._state = State.DRAINING
+        waits = [asyncio.ensure_future(self._no_calls.wait()), asyncio.ensure_future(force.wait())]
+        try:
+            await asyncio.wait(waits, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        for call in self._calls:
+            call.stopped_by_server = True
+            call.task.cancel()
+        await self._no_calls.wait()
+
+    async def Recognize(  # noqa: N802  (the names are the API's)
+        self, request: ocr_pb2.RecognizeRequest, context: Context
+    ) -> ocr_pb2.RecognizeResponse:
+        async with self._call("Recognize", context) as call:
+            host, task = self._chosen(request.options)
+            call.record.engine = host.entry.name
+            self._check_size(call, len(request.document))
+            response = ocr_pb2.RecognizeResponse()
+            with host.admission.place():
+                _check_not_empty(request.document)
+                async with aclosing(reading.pages(host, request.document, task, call.deadline, call.record)) as pages:
+                    async for page in pages:
+                        response.pages.append(page)
+            if ocr_pb2.OUTPUT_TEXT in task.outputs:
+                response.text = _PAGE_BREAK.join(page.text for page in response.pages)
+            call.stop_clock()
+            response.provenance.CopyFrom(_provenance(host, call))
+            response.timings.CopyFrom(reading.timings(call.record))
+        return response
+
+    async def RecognizeStream(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[ocr_pb2.RecognizeStreamRequest], context: Context
+    ) -> None:
+        async with self._call("RecognizeStream", context) as call:
+            requests = aiter(request_iterator)
+            host, task = self._chosen(await _options(requests))
+            call.record.engine = host.entry.name
+            # The place is taken before the bytes are: what is being received is bounded with what waits.
+            with host.admission.place():
+                document = await self._received(requests, call)
+                async with aclosing(reading.pages(host, document, task, call.deadline, call.record)) as pages:
+                    async for page in pages:
+                        await context.write(ocr_pb2.RecognizeStreamResponse(page=page))
+            call.stop_clock()
+            summary = ocr_pb2.Summary(
+                pages=call.record.pages, provenance=_provenance(host, call), timings=reading.timings(call.record)
+            )
+            await context.write(ocr_pb2.RecognizeStreamResponse(summary=summary))
+
+    async def ListEngines(  # noqa: N802
+        self, request: ocr_pb2.ListEnginesRequest, context: Context
+    ) -> ocr_pb2.ListEnginesResponse:
+        return ocr_pb2.ListEnginesResponse(
+            engines=[
+                ocr_pb2.EngineInfo(
+                    name=host.entry.name,
+                    version=host.entry.version,
+                    model_version=host.entry.model_version,
+                    is_default=host.entry.name == self._settings.default,
+                    idle_cells=host.pool.idle_cells,
+                    busy_cells=host.pool.busy_cells,
+                    languages=host.entry.languages,
+                )
+                for host in self._hosts.values()
+            ]
+        )
+
+    @asynccontextmanager
+    async def _call(self, rpc: str, context: Context) -> AsyncIterator[_Call]:
+        """Everything that surrounds a call: its deadline, its end by shutdown, its log line, its error as a status."""
+        task = asyncio.current_task()
+        assert task is not None, "an RPC runs in a task"
+        limits = self._settings.limits
+        deadline = Deadline.of_call(context.time_remaining(), limits.deadline_s, limits.deadline_cap_s)
+        record = RequestRecord(request_id=uuid.uuid4().hex, rpc=rpc, peer=context.peer())
+        call = _Call(record, deadline, task)
+        self._calls.add(call)
+        self._no_calls.clear()
+        error: CloisterError | None = None
+        try:
+            self._check_serving()
+            async with deadline.timeout():
+                yield call
+        except CloisterError as raised:
+            error = raised
+        except TimeoutError:
+            error = deadline.error(record.phase)
+        except asyncio.CancelledError:
+            if not call.stopped_by_server:
+                record.code = grpc.StatusCode.DEADLINE_EXCEEDED if deadline.passed else grpc.StatusCode.CANCELLED
+                raise
+            error = _shutting_down()
+        except Exception as raised:
+            self._log.error("mistake", request_id=record.request_id, **describe(raised))
+            error = InternalError(Reason.INTERNAL, f"the server made a mistake; see its log for {record.request_id}")
+        finally:
+            call.stop_clock()
+            if error is not None:
+                record.code, record.reason = error.code, error.reason
+            record.log(self._log)
+            self._calls.discard(call)
+            if not self._calls:
+                self._no_calls.set()
+        if error is not None:
+            await context.abort(error.code, error.message, trailers(error))
+
+    async def _received(self, requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest], call: _Call) -> bytes:
+        document = bytearray()
+        async for request in requests:
+            if request.WhichOneof("part") != "chunk":
+                raise OptionsError(Reason.INVALID_OPTIONS, "only chunks of the document may follow the options")
+            self._check_size(call, len(document) + len(request.chunk))
+            document += request.chunk
+        _check_not_empty(document)
+        return bytes(document)
+
+    def _check_serving(self) -> None:
+        if self._state is State.STARTING:
+            raise OverloadedError(
+                Reason.STARTING, "the engines are being loaded; try again", retry_after_s=_RETRY_WHILE_STARTING_S
+            )
+        if self._state is State.DRAINING:
+            raise _shutting_down()
+
+    def _check_size(self, call: _Call, size: int) -> None:
+        call.record.document_bytes = size
+        limit = self._settings.limits.document_bytes
+        if size > limit:
+            raise DocumentError(
+                Reason.DOCUMENT_TOO_LARGE,
+                f"the document is larger than the {limit} bytes that are taken; send it smaller or in parts",
+                {"limit": str(limit)},
+            )
+
+    def _chosen(self, options: ocr_pb2.RecognizeOptions) -> tuple[EngineHost, cell_pb2.Task]:
+        """The engine that ``options`` ask for, and what its cell is told."""
+        name = options.engine or self._settings.default
+        host = self._hosts.get(name)
+        if host is None:
+            known = ", ".join(self._hosts)
+            raise OptionsError(
+                Reason.UNKNOWN_ENGINE, f"there is no engine of that name here; there are: {known}", {"engines": known}
+            )
+        for output in options.outputs:
+            if output not in _KNOWN_OUTPUTS:
+                raise OptionsError(Reason.INVALID_OPTIONS, f"there is no output {output}", {"output": str(output)})
+        outputs = sorted(set(options.outputs)) or _KNOWN_OUTPUTS
+        limits = self._settings.limits
+        return host, cell_pb2.Task(outputs=outputs, max_pixels=limits.pixels, max_pages=limits.pages)
+
+
+async def _options(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> ocr_pb2.RecognizeOptions:
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("part") != "options":
+        raise OptionsError(Reason.INVALID_OPTIONS, "the first message of a stream must hold the options")
+    return first.options
+
+
+def _check_not_empty(document: bytes | bytearray) -> None:
+    if not document:
+        raise DocumentError(Reason.EMPTY_DOCUMENT, "the document has no bytes; send a whole file")
+
+
+def _provenance(host: EngineHost, call: _Call) -> ocr_pb2.Provenance:
+    return ocr_pb2.Provenance(
+        engine=host.entry.name,
+        engine_version=host.entry.version,
+        model_version=host.entry.model_version,
+        jail_layers=sorted(host.pool.layers_in_force),
+        jail_layers_off=sorted(host.pool.layers_off),
+        request_id=call.record.request_id,
+    )
+
+
+def _shutting_down() -> OverloadedError:
+    return OverloadedError(
+        Reason.SHUTTING_DOWN, "the server is shutting down; try again", retry_after_s=_RETRY_ELSEWHERE_S
+    )

@@ -1,0 +1,239 @@
+"""Settings: a TOML file, over it the environment, under both defaults that are safe as they are.
+
+A key ``pages`` of the section ``limits`` is ``[limits] pages = 100`` in the file and ``CLOISTER_LIMITS__PAGES=100`` in
+the environment. ``deploy/cloister.toml`` shows all of them. A mistake in any is a `SettingsError` that names the key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
+
+from jail.layers import Layer
+
+ENVIRONMENT_PREFIX = "CLOISTER_"
+_NESTED = "__"
+_MIB = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """Settings the server can't start with. Each of ``problems`` names a key, what is wrong, and what to do."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Listen(_Section):
+    address: str = "127.0.0.1:50051"
+    """host:port with a loopback host, or unix:/path; port 0 takes a free one"""
+    beyond_loopback: bool = False
+    """true lets hosts on the network connect; there is no authentication and no TLS here: put a proxy before it"""
+
+    @model_validator(mode="after")
+    def _stays_on_this_host(self) -> Listen:
+        if not is_local(self.address) and not self.beyond_loopback:
+            raise ValueError(
+                f"{self.address!r} can be reached from other hosts; take 127.0.0.1, [::1], localhost or unix:/path, or"
+                " set listen.beyond_loopback = true if a proxy guards it"
+            )
+        return self
+
+
+class Limits(_Section):
+    document_bytes: Annotated[int, Field(gt=0, le=1024 * _MIB)] = 32 * _MIB
+    """bytes of one document; 1 to 1 GiB"""
+    pixels: Annotated[int, Field(gt=0)] = 50_000_000
+    """pixels of one page, refused from its header before it is decoded"""
+    pages: Annotated[int, Field(gt=0)] = 100
+    """pages of one document"""
+    queue: Annotated[int, Field(ge=0)] = 16
+    """requests of one engine that may wait for a cell; further ones are refused with QUEUE_FULL. Each waiting one holds
+    its document in memory"""
+    deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    """seconds a request may take when its caller sets no deadline"""
+    deadline_cap_s: Annotated[float, Field(gt=0)] = 300.0
+    """seconds a request may take whatever its caller asks for"""
+    drain_s: Annotated[float, Field(ge=0)] = 30.0
+    """seconds that requests in flight have to end after SIGTERM"""
+
+    @model_validator(mode="after")
+    def _cap_holds_the_default(self) -> Limits:
+        if self.deadline_s > self.deadline_cap_s:
+            raise ValueError("deadline_s is above deadline_cap_s; lower the first or raise the second")
+        return self
+
+
+class Cells(_Section):
+    busy: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """cells of one engine that work at the same time; by default one for each CPU"""
+    idle: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """cells of one engine kept ready; by default one for each CPU"""
+    memory_bytes: Annotated[int, Field(ge=64 * _MIB)] = 1024 * _MIB
+    """memory one cell may take before it is killed; 64 MiB or more"""
+    pids: Annotated[int, Field(gt=0)] = 1
+    """processes and threads one cell may have"""
+    cpu_s: Annotated[int, Field(gt=0)] = 300
+    """CPU seconds one cell may use, its set-up and rehearsal counted"""
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    """CPUs one cell may use at a time"""
+    reply_bytes: Annotated[int, Field(gt=0)] = 64 * _MIB
+    """bytes of everything one cell may answer"""
+
+
+class Jail(_Section):
+    cgroup_parent: str | None = None
+    """the cgroup below which cells get theirs; by default the server's own"""
+    dangerously_without: frozenset[Layer] = frozenset()
+    """layers to go without, by name (cloister doctor lists them); shows in health, logs and every reply"""
+
+
+class Log(_Section):
+    format: LogFormat = LogFormat.AUTO
+    """json, console, or auto: console on a terminal"""
+
+
+class Settings(BaseSettings):
+    """All settings of a server. Made by `load`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter=_NESTED
+    )
+
+    engines: Annotated[tuple[str, ...], Field(min_length=1)] = ("scribe",)
+    default_engine: str = ""
+    listen: Listen = Field(default_factory=Listen)
+    limits: Limits = Field(default_factory=Limits)
+    cells: Cells = Field(default_factory=Cells)
+    jail: Jail = Field(default_factory=Jail)
+    log: Log = Field(default_factory=Log)
+
+    @field_validator("engines")
+    @classmethod
+    def _names_differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError("an engine is named twice; name each once")
+        return names
+
+    @model_validator(mode="after")
+    def _default_is_enabled(self) -> Settings:
+        if self.default_engine and self.default_engine not in self.engines:
+            raise ValueError(
+                f"default_engine {self.default_engine!r} is not one of engines; add it there or mend its name"
+            )
+        return self
+
+    @property
+    def default(self) -> str:
+        """The engine of requests that name none: the first where the settings name none either."""
+        return self.default_engine or self.engines[0]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the TOML file at ``path``, if any, and the environment over it. Raises `SettingsError`."""
+    unknown = list(_unknown_variables(os.environ))
+    if unknown:
+        raise SettingsError(*unknown)
+    values = {} if path is None else _toml(path)
+    try:
+        # Their types are for pydantic to find out.
+        return Settings(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(*(_describe(detail) for detail in error.errors())) from error
+    except SourceError as error:
+        example = f"{ENVIRONMENT_PREFIX}ENGINES='[\"scribe\"]'"
+        raise SettingsError(f"environment: {error}; give lists as JSON, as in {example}") from error
+
+
+def is_local(address: str) -> bool:
+    """Whether only this host can reach ``address``: a loopback host or a unix socket."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; name a file that can be read") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}; mend that line") from error
+
+
+def _unknown_variables(names: Iterable[str]) -> Iterator[str]:
+    """Only names with a section in them: Kubernetes sets CLOISTER_PORT and the like for a service of our name."""
+    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name in names:
+        section, nested, _ = name.upper().partition(_NESTED)
+        if nested and section.startswith(ENVIRONMENT_PREFIX) and section not in known:
+            yield f"{name}: no such section; {_nearest(section, known)}"
+
+
+def _describe(detail: ErrorDetails) -> str:
+    keys = [str(part) for part in detail["loc"]]
+    key = ".".join(keys) or "settings"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: no such setting; {_nearest(keys[-1], _siblings(keys))}"
+    if detail["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key}: {message[0].lower()}{message[1:]}, but it is {detail['input']!r} ({_meaning(keys)})"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    ordered = sorted(known)
+    near = difflib.get_close_matches(name, ordered, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(ordered)}"
+
+
+def _siblings(keys: list[str]) -> Iterable[str]:
+    section = Settings.model_fields[keys[0]].annotation if len(keys) > 1 else Settings
+    return section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else ()
+
+
+def _meaning(keys: list[str]) -> str:
+    section = Settings.model_fields[keys[0]].annotation
+    if len(keys) > 1 and isinstance(section, type) and issubclass(section, BaseModel):
+        field = section.model_fields.get(keys[1])
+        if field is not None and field.description:
+            return " ".join(field.description.split())
+    return "deploy/cloister.toml has an example"

@@ -1,0 +1,110 @@
+"""What a server tells its operator: structured logs on stderr, one line for each request.
+
+Never the text of a document, never the name of a file, never what a cell wrote.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TextIO
+
+import grpc
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from server.settings import LogFormat
+
+
+def logger(
+    format_: LogFormat = LogFormat.AUTO, stream: TextIO | None = None, quiet: bool = False
+) -> FilteringBoundLogger:
+    """A logger of its own; nothing global is configured, so that a server can live in another program.
+
+    ``quiet`` leaves out all but warnings and errors.
+    """
+    stream = stream or sys.stderr
+    console = stream.isatty() if format_ is LogFormat.AUTO else format_ is LogFormat.CONSOLE
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if console:
+        processors.append(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
+    else:
+        processors.append(structlog.processors.JSONRenderer())
+    made: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger("warning" if quiet else "info"),
+    )
+    return made
+
+
+class Phase(StrEnum):
+    """Where a request is."""
+
+    RECEIVING = "receiving the document"
+    WAITING = "waiting for a cell"
+    READING = "reading the document"
+
+
+@dataclass(frozen=True, slots=True)
+class CellReport:
+    """How the cell of a request ended, in the jail's words: for the operator alone."""
+
+    status: str
+    reason: str
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is known of one request, filled in as it goes, and logged once when it ends."""
+
+    request_id: str
+    rpc: str
+    peer: str
+    phase: Phase = Phase.RECEIVING
+    engine: str = ""
+    document_bytes: int = 0
+    pages: int = 0
+    words: int = 0
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    reason: str = ""
+    breach: str = ""
+    stages_s: dict[str, float] = field(default_factory=dict)
+    cell: CellReport | None = None
+
+    def log(self, log: FilteringBoundLogger) -> None:
+        """One line: info where the server did its part, error where cell or server failed at it."""
+        fields: dict[str, object] = {
+            "request_id": self.request_id,
+            "rpc": self.rpc,
+            "peer": self.peer,
+            "engine": self.engine,
+            "bytes": self.document_bytes,
+            "pages": self.pages,
+            "words": self.words,
+            "code": self.code.name,
+            "stages_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.stages_s.items()},
+        }
+        if self.reason:
+            fields["reason"] = self.reason
+        if self.breach:
+            fields["breach"] = self.breach
+        if self.cell is not None:
+            fields["cell"] = {"status": self.cell.status, "reason": self.cell.reason}
+        failed = self.code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+        (log.error if failed else log.info)("request", **fields)
+
+
+def describe(error: BaseException) -> dict[str, object]:
+    """Log fields of a mistake: its type and place. Not its text and no variables, which could hold a document's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }

@@ -1,0 +1,48 @@
+"""The committed stubs are those of the .proto files, and load as little as they can."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_stubs_are_current() -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is missing: install the dev extra")
+    checked = python("proto/generate.py", "--check")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_change_that_was_not_generated_is_found(tmp_path: Path) -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is missing: install the dev extra")
+    sys.path.insert(0, str(ROOT / "proto"))
+    try:
+        import generate
+    finally:
+        sys.path.pop(0)
+    generate.generate(tmp_path)
+    changed = tmp_path / "cloister/v1/ocr_pb2.py"
+    changed.write_text(changed.read_text() + "\n")
+    (tmp_path / "cloister/cell/v1/cell_pb2.pyi").unlink()
+    assert generate.differences(made=ROOT / "proto", committed=tmp_path) == [
+        "missing: cloister/cell/v1/cell_pb2.pyi",
+        "out of date: cloister/v1/ocr_pb2.py",
+    ]
+
+
+def test_what_a_zygote_imports_does_not_load_grpc() -> None:
+    loaded = python("-c", "import sys, server, cloister.cell.v1.cell_pb2; print('grpc' in sys.modules)")
+    assert loaded.stdout.strip() == "False", loaded.stderr

@@ -1,0 +1,162 @@
+"""What a cell answers is held to the rules."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.cell.v1 import cell_pb2
+from cloister.v1 import ocr_pb2
+from server.errors import DocumentError, Reason
+from server.replies import MalformedReplyError, ReplyChecker
+from tests.server.jobs import page_of
+
+BOTH = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
+
+
+def checker(outputs: tuple[ocr_pb2.Output.ValueType, ...] = BOTH) -> ReplyChecker:
+    return ReplyChecker(cell_pb2.Task(outputs=outputs, max_pixels=1_000_000, max_pages=2))
+
+
+def page(number: int) -> bytes:
+    return cell_pb2.Reply(page=page_of(number, ["a", "word"])).SerializeToString()
+
+
+def changed(change: Callable[[ocr_pb2.Page], object]) -> bytes:
+    made = page_of(1, ["a", "word"])
+    change(made)
+    return cell_pb2.Reply(page=made).SerializeToString()
+
+
+def summary(pages: int) -> bytes:
+    return cell_pb2.Reply(summary=cell_pb2.Summary(pages=pages)).SerializeToString()
+
+
+def failure(**fields: object) -> bytes:
+    return cell_pb2.Reply(failure=cell_pb2.Failure(**fields)).SerializeToString()
+
+
+def test_pages_and_a_summary_are_taken() -> None:
+    check = checker()
+    assert check.take(page(1)) == page_of(1, ["a", "word"])
+    assert check.take(page(2)) == page_of(2, ["a", "word"])
+    assert check.take(summary(2)) is None
+    check.finish()
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [page(2)],
+        [page(1), page(1)],
+        [page(1), page(2), page(3)],
+        [page(1), summary(2)],
+        [summary(0)],
+        [page(1), summary(1), summary(1)],
+        [page(1), summary(1), page(2)],
+        [failure(reason=1, message="no"), page(1)],
+        [b""],
+        [b"\xff\xff\xff"],
+    ],
+)
+def test_replies_out_of_order_are_refused(payloads: list[bytes]) -> None:
+    check = checker()
+    with pytest.raises(MalformedReplyError):
+        [check.take(payload) for payload in payloads]
+
+
+def test_an_end_before_the_last_reply_is_refused() -> None:
+    check = checker()
+    check.take(page(1))
+    with pytest.raises(MalformedReplyError):
+        check.finish()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: setattr(p, "width", 0),
+        lambda p: setattr(p, "height", 4_000_000_000),
+        lambda p: setattr(p, "dpi", float("nan")),
+        lambda p: setattr(p, "dpi", -1),
+        lambda p: setattr(p.turn, "degrees", 45),
+        lambda p: setattr(p.turn, "confidence", 1.5),
+        lambda p: setattr(p.turn, "exif_orientation", 9),
+        lambda p: setattr(p, "text", "a\x1b[2J"),
+        lambda p: setattr(p.lines[0].words[0], "text", ""),
+        lambda p: setattr(p.lines[0].words[0], "text", "two words"),
+        lambda p: setattr(p.lines[0].words[0], "text", "\x07"),
+        lambda p: setattr(p.lines[0].words[0], "confidence", float("nan")),
+        lambda p: setattr(p.lines[0].words[0], "confidence", 1.01),
+        lambda p: setattr(p.lines[0].words[0], "confidence", -0.01),
+        lambda p: setattr(p.lines[0].words[1].quad.bottom_left, "y", float("inf")),
+        lambda p: setattr(p.lines[0].words[1].quad.top_left, "x", float("nan")),
+        lambda p: setattr(p.lines[0].words[1].quad.top_left, "x", -30),
+        lambda p: setattr(p.lines[0].quad.bottom_right, "x", 230),
+        lambda p: p.lines[0].ClearField("words"),
+        lambda p: p.timings.total.FromSeconds(1),
+        lambda p: p.timings.queue.FromSeconds(1),
+        lambda p: setattr(p.timings.decode, "seconds", -1),
+        lambda p: setattr(p.timings.decode, "nanos", 2_000_000_000),
+    ],
+)
+def test_a_page_that_can_not_be_is_refused(change: Callable[[ocr_pb2.Page], object]) -> None:
+    with pytest.raises(MalformedReplyError):
+        checker().take(changed(change))
+
+
+def test_a_quad_a_little_over_the_edge_is_taken() -> None:
+    assert checker().take(changed(lambda p: setattr(p.lines[0].quad.top_left, "x", -10)))
+
+
+@pytest.mark.parametrize("outputs", [(ocr_pb2.OUTPUT_WORDS,), (ocr_pb2.OUTPUT_TEXT,)])
+def test_what_was_not_asked_for_is_refused(outputs: tuple[ocr_pb2.Output.ValueType, ...]) -> None:
+    with pytest.raises(MalformedReplyError):
+        checker(outputs).take(page(1))
+
+
+def test_fields_that_are_not_known_do_not_ride_along() -> None:
+    stowaway = ocr_pb2.Page.FromString(page_of(1, ["a"]).SerializeToString() + b"\xfa\x7f\x06secret")
+    taken = checker().take(cell_pb2.Reply(page=stowaway).SerializeToString())
+    assert taken is not None
+    assert b"secret" not in taken.SerializeToString()
+
+
+def test_a_failure_is_told_when_the_cell_has_ended() -> None:
+    check = checker()
+    check.take(failure(reason=cell_pb2.Failure.REASON_TOO_MANY_PAGES, message="too many", metadata={"limit": "2"}))
+    with pytest.raises(DocumentError) as raised:
+        check.finish()
+    assert (raised.value.reason, raised.value.metadata) == (Reason.TOO_MANY_PAGES, {"limit": "2"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reason": 0, "message": "x"},
+        {"reason": 99, "message": "x"},
+        {"reason": 1, "message": ""},
+        {"reason": 1, "message": "x" * 501},
+        {"reason": 1, "message": "\x1b[2J"},
+        {"reason": 1, "message": "x", "metadata": {"a key": "1"}},
+        {"reason": 1, "message": "x", "metadata": {"key": "\x00"}},
+        {"reason": 1, "message": "x", "metadata": {f"k{i}": "1" for i in range(17)}},
+    ],
+)
+def test_a_failure_out_of_form_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(MalformedReplyError):
+        checker().take(failure(**fields))
+
+
+@given(st.binary(max_size=200), st.integers(0, 250), st.integers(0, 255))
+def test_no_bytes_make_it_fail_in_another_way(noise: bytes, place: int, byte: int) -> None:
+    spoilt = bytearray(page(1))
+    spoilt[place % len(spoilt)] = byte
+    for payload in (noise, bytes(spoilt)):
+        check = checker()
+        try:
+            check.take(payload)
+            check.finish()
+        except (MalformedReplyError, DocumentError):
+            continue
