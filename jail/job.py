@@ -13,7 +13,7 @@ class Job(Protocol):
         """Read what `run` will need and use it once. In the zygote: files may be opened, modules imported."""
 
     def rehearse(self) -> None:
-        """Touch the memory that `run` will write. In a jailed idle cell, before any request: what it costs is hidden."""
+        """Touch the memory that `run` will write. In a jailed idle cell, before any request: its cost is hidden."""
 
     def run(self, header: bytes, body: memoryview, reply: Callable[[bytes], None]) -> None:
         """Do the work on one request, calling ``reply`` with each payload of the answer as soon as it is there.

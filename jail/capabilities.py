@@ -1,0 +1,96 @@
+"""Privileges of a cell: its user, its capabilities, and what the kernel may do to it and it to others."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import prctl
+
+from jail import syscalls
+from jail.errors import SetUpError
+from jail.layers import Layer
+
+NOBODY = 65534
+"""User and group of every cell."""
+
+
+_TO_BUILD = {"sys_admin": 21, "setpcap": 8, "setuid": 7, "setgid": 6}
+"""What building a cell without a user namespace takes (capabilities(7))."""
+
+
+def is_privileged() -> bool:
+    """Whether this process may build cells as it is, without a user namespace."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    return os.geteuid() == 0 and all(effective >> bit & 1 for bit in _TO_BUILD.values())
+
+
+def last_capability() -> int:
+    """The highest capability this kernel knows. Read in the zygote: a cell has no /proc."""
+    return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+
+
+def drop_bounding_set(last: int) -> None:
+    """Take every capability up to ``last`` out of the bounding set. Needs CAP_SETPCAP: so before the user changes."""
+    try:
+        for capability in range(last + 1):
+            prctl.capbset_drop(capability)
+    except OSError as error:
+        raise SetUpError(
+            Layer.CAPABILITIES,
+            f"the bounding set can't be emptied: {error}",
+            "give the server CAP_SETPCAP, or start it as an ordinary user who may make user namespaces",
+        ) from error
+
+
+def drop_identity(*, privileged: bool) -> None:
+    """Become user and group 65534, without supplementary groups.
+
+    Whoever needs a user namespace is 65534 in it already, and the kernel lets nobody drop supplementary groups there
+    (user_namespaces(7)).
+    """
+    try:
+        if privileged:
+            os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    except OSError as error:
+        raise SetUpError(
+            Layer.IDENTITY,
+            f"the cell can't become user {NOBODY}: {error}",
+            "give the server CAP_SETUID and CAP_SETGID, or start it as an ordinary user",
+        ) from error
+    if os.getresuid() != (NOBODY,) * 3 or os.getresgid() != (NOBODY,) * 3 or (privileged and os.getgroups()):
+        raise SetUpError(Layer.IDENTITY, "the cell kept an identity it gave up", "report this kernel: it should not be")
+
+
+def drop_capabilities() -> None:
+    """Empty every set, ambient included (it can't hold what the permitted set lacks), and make sure."""
+    try:
+        syscalls.clear_capabilities()
+        left = syscalls.has_capabilities()
+    except OSError as error:
+        raise SetUpError(
+            Layer.CAPABILITIES, f"capabilities can't be dropped: {error}", "allow capset(2) to the server"
+        ) from error
+    if left:
+        raise SetUpError(Layer.CAPABILITIES, "some capabilities were kept", "report this kernel: it should not be")
+
+
+def forbid_new_privileges() -> None:
+    """No execve gains privileges from here on; the kernel asks for this before Landlock and seccomp."""
+    try:
+        prctl.set_no_new_privs(1)
+    except OSError as error:
+        raise SetUpError(Layer.NO_NEW_PRIVS, str(error), "allow prctl(2) to the server") from error
+
+
+def seal_process() -> None:
+    """Die with the zygote; no tracing, no dumps. After the user changed, which would undo both."""
+    try:
+        prctl.set_pdeathsig(signal.SIGKILL)
+        prctl.set_dumpable(0)
+    except OSError as error:
+        raise SetUpError(Layer.PROCESS, str(error), "allow prctl(2) to the server") from error

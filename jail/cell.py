@@ -1,0 +1,214 @@
+"""A cell: what happens in a process forked from the zygote, from its first step to its end.
+
+It shuts itself in, layer by layer, each step named and timed; rehearses its job behind all of them; says READY; reads
+one request; works; ends. Order of entry: a step that needs a privilege comes before the one that gives it up, and what
+would forbid another step comes after it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import prctl
+import pyseccomp
+
+from jail import capabilities, cgroups, landlock, mounts, namespaces, rlimits, seccomp, syscalls, wire
+from jail.errors import SetUpError
+from jail.job import Job
+from jail.layers import Layer
+from jail.policy import REPLY_FD, REQUEST_FD
+from jail.result import EXIT_CRASHED, EXIT_MEMORY, EXIT_SETUP
+
+_MAX_DESCRIPTOR = (1 << 32) - 1
+_SMALL = 32 << 10
+"""A frame shorter than this goes out in one write, head and content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all cells of a zygote have in common, made before any is forked."""
+
+    job: Job
+    layers: frozenset[Layer]
+    tree: cgroups.Tree | None
+    privileged: bool
+    last_capability: int
+    landlock_abi: int
+    mount_point: str
+    cpu_s: int
+    stack_bytes: int
+    filter: pyseccomp.SyscallFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    """A cell's two pipes: the request's end to read, the reply's end to write."""
+
+    request: int
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    layer: Layer
+    name: str
+    enter: Callable[[Plan, str], None]
+
+
+def _join_cgroup(plan: Plan, group: str) -> None:
+    if plan.tree is not None:
+        plan.tree.join(group)
+
+
+STEPS: tuple[Step, ...] = (
+    Step(Layer.CGROUPS, "cgroups", _join_cgroup),
+    Step(Layer.NETWORK_NAMESPACE, "network namespace", lambda plan, group: namespaces.enter_network()),
+    Step(Layer.IPC_NAMESPACE, "ipc namespace", lambda plan, group: namespaces.enter_ipc()),
+    Step(Layer.UTS_NAMESPACE, "uts namespace", lambda plan, group: namespaces.enter_uts()),
+    Step(Layer.CGROUP_NAMESPACE, "cgroup namespace", lambda plan, group: namespaces.enter_cgroup()),
+    Step(Layer.MOUNTS, "mounts", lambda plan, group: mounts.enter_empty_root(plan.mount_point)),
+    Step(Layer.RLIMITS, "rlimits", lambda plan, group: rlimits.enter(plan.cpu_s, plan.stack_bytes)),
+    Step(Layer.DESCRIPTORS, "descriptors", lambda plan, group: _close_descriptors()),
+    Step(
+        Layer.CAPABILITIES,
+        "capability bounding set",
+        lambda plan, group: capabilities.drop_bounding_set(plan.last_capability),
+    ),
+    Step(Layer.IDENTITY, "identity", lambda plan, group: capabilities.drop_identity(privileged=plan.privileged)),
+    Step(Layer.CAPABILITIES, "capabilities", lambda plan, group: capabilities.drop_capabilities()),
+    Step(Layer.NO_NEW_PRIVS, "no_new_privs", lambda plan, group: capabilities.forbid_new_privileges()),
+    Step(Layer.PROCESS, "process", lambda plan, group: capabilities.seal_process()),
+    Step(Layer.LANDLOCK, "landlock", lambda plan, group: landlock.enter(plan.landlock_abi)),
+    Step(Layer.SECCOMP, "seccomp", lambda plan, group: seccomp.enter(plan.filter)),
+)
+"""In the order of entry. The user namespace is the zygote's; the PID namespace comes with the fork."""
+
+
+def live(plan: Plan, group: str, pipes: Pipes) -> NoReturn:
+    """All of a cell's life, in the process just forked. ``group`` names its cgroup. Never returns, never raises."""
+    status = EXIT_SETUP
+    try:
+        prctl.set_name("cloister-cell")
+        _place_pipes(pipes)
+        request = io.FileIO(REQUEST_FD, "rb", closefd=False)
+        report = _prepare(plan, group)
+        if report is not None:
+            status = EXIT_CRASHED
+            _send(wire.Kind.READY, report)
+            status = _serve(plan.job, request)
+    except (OSError, EOFError, wire.MalformedFrameError):
+        pass  # a pipe broke: the server has gone, or has given this cell up
+    finally:
+        os._exit(status)
+
+
+def _place_pipes(pipes: Pipes) -> None:
+    """Put the pipes where policies expect them. Through numbers above both, as one may sit in the other's place."""
+    request = fcntl.fcntl(pipes.request, fcntl.F_DUPFD_CLOEXEC, REPLY_FD + 1)
+    reply = fcntl.fcntl(pipes.reply, fcntl.F_DUPFD_CLOEXEC, REPLY_FD + 1)
+    os.dup2(request, REQUEST_FD)
+    os.dup2(reply, REPLY_FD)
+    sys.stdin = sys.stdout = sys.stderr = None  # what Python itself has where they are closed
+
+
+def _close_descriptors() -> None:
+    try:
+        syscalls.close_range(0, REQUEST_FD - 1)
+        syscalls.close_range(REPLY_FD + 1, _MAX_DESCRIPTOR)
+    except OSError as error:
+        raise SetUpError(Layer.DESCRIPTORS, str(error), "a kernel with close_range, Linux 5.9 or later") from error
+
+
+def _prepare(plan: Plan, group: str) -> bytes | None:
+    """Enter every layer and rehearse; the report of it for READY, or None where it failed and FAILED is sent."""
+    steps: list[tuple[str, float]] = []
+    try:
+        for step in STEPS:
+            if step.layer in plan.layers:
+                started = time.perf_counter()
+                step.enter(plan, group)
+                steps.append((step.name, time.perf_counter() - started))
+        gc.enable()
+        started = time.perf_counter()
+        plan.job.rehearse()
+        rehearsal = time.perf_counter() - started
+    except SetUpError as error:
+        _send(wire.Kind.FAILED, json.dumps([error.layer, error.why, error.fix]).encode())
+        return None
+    except Exception as error:  # whatever the job raises: no document is here yet, so the operator may see it all
+        _send(wire.Kind.FAILED, json.dumps([None, f"{_place(error)}: {error}"[:4096], ""]).encode())
+        return None
+    return json.dumps({"steps": steps, "rehearsal": rehearsal, "layers": sorted(plan.layers)}).encode()
+
+
+def _serve(job: Job, request: io.FileIO) -> int:
+    """Read the request, do it, and say how it went; the status to exit with."""
+    header = _receive(request, wire.Kind.HEADER)
+    body = _receive(request, wire.Kind.BODY)
+    try:
+        job.run(bytes(header), memoryview(body), _reply)
+    except MemoryError:
+        return EXIT_MEMORY
+    except Exception as error:  # an expected end of a cell, whatever it is: the server is told what and where
+        _send(wire.Kind.CRASHED, _place(error).encode("ascii", errors="replace"))
+        return EXIT_CRASHED
+    _send(wire.Kind.END, b"")
+    return 0
+
+
+def _place(error: Exception) -> str:
+    """Type and line of an exception. Not its text, which may quote the document.
+
+    `traceback` would open the source file to quote it, which is death in here.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    path = "/".join(trace.tb_frame.f_code.co_filename.split("/")[-3:])
+    return f"{type(error).__name__[:60]} at {path[-100:]}:{trace.tb_lineno}"
+
+
+def _receive(request: io.FileIO, kind: wire.Kind) -> bytearray:
+    raw = bytearray(wire.HEAD_BYTES)
+    _fill(request, raw)
+    sent, length = wire.parse_head(raw)
+    if sent is not kind:
+        raise wire.MalformedFrameError(f"{sent.name} where {kind.name} belongs")
+    content = bytearray(length)
+    _fill(request, content)
+    return content
+
+
+def _fill(request: io.FileIO, into: bytearray) -> None:
+    with memoryview(into) as view:
+        filled = 0
+        while filled < len(view):
+            read = request.readinto(view[filled:])
+            if not read:
+                raise EOFError
+            filled += read
+
+
+def _reply(payload: bytes) -> None:
+    _send(wire.Kind.PAYLOAD, payload)
+
+
+def _send(kind: wire.Kind, content: bytes) -> None:
+    head = wire.head(kind, len(content))
+    parts = (head + content,) if len(content) < _SMALL else (head, content)
+    for part in parts:
+        with memoryview(part) as view:
+            written = 0
+            while written < len(view):
+                written += os.write(REPLY_FD, view[written:])

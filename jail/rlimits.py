@@ -1,0 +1,41 @@
+"""Resource limits of a cell. Soft and hard limit are the same, so that passing one is final."""
+
+from __future__ import annotations
+
+import resource
+
+from jail.errors import SetUpError
+from jail.layers import Layer
+
+_DESCRIPTORS = 8
+"""Room for the standard three, the two pipes and what landlock opens while the cell is still setting itself up."""
+
+
+def enter(cpu_s: int, stack_bytes: int) -> None:
+    """Bound this process. ``cpu_s`` counts set-up and rehearsal too.
+
+    As the first process of its PID namespace a cell would ignore SIGXCPU; with the hard limit equal to the soft one
+    the kernel sends SIGKILL at once.
+    """
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_SIGPENDING: 0,
+        resource.RLIMIT_NICE: 0,
+        resource.RLIMIT_RTPRIO: 0,
+        resource.RLIMIT_NOFILE: _DESCRIPTORS,
+        resource.RLIMIT_CPU: cpu_s,
+        resource.RLIMIT_STACK: stack_bytes,
+    }
+    for limit, value in limits.items():
+        _, hard = resource.getrlimit(limit)
+        bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        try:
+            resource.setrlimit(limit, (bounded, bounded))
+        except (OSError, ValueError) as error:
+            raise SetUpError(
+                Layer.RLIMITS, f"setrlimit({limit}, {bounded}) failed: {error}", "allow the server's user to lower it"
+            ) from error

@@ -1,0 +1,90 @@
+"""System calls that Python 3.11 has no function for, through libc. Each raises OSError as `os` would."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _check(call: str, result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    _check("unshare", _libc.unshare(ctypes.c_int(flags)))
+
+
+def setns(fd: int, kind: int) -> None:
+    _check("setns", _libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)))
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    result = _libc.mount(
+        source.encode(),
+        target.encode(),
+        kind.encode() if kind is not None else None,
+        ctypes.c_ulong(flags),
+        options.encode() if options is not None else None,
+    )
+    _check("mount", result)
+
+
+def umount2(target: str, flags: int) -> None:
+    _check("umount2", _libc.umount2(target.encode(), ctypes.c_int(flags)))
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    _check("pivot_root", _libc.pivot_root(new_root.encode(), put_old.encode()))
+
+
+def close_range(first: int, last: int) -> None:
+    """Close every descriptor from ``first`` to ``last``. Unlike `os.closerange`, says so where it could not."""
+    _check("close_range", _libc.close_range(ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_int(0)))
+
+
+def clear_capabilities() -> None:
+    """Empty the effective, permitted and inheritable sets, capabilities unknown to any library included."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    _check("capset", _libc.capset(header, (ctypes.c_uint32 * 6)()))
+
+
+def has_capabilities() -> bool:
+    """Whether any capability is left in the effective, permitted or inheritable set."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    _check("capget", _libc.capget(header, sets))
+    return any(sets)
+
+
+def malloc_trim() -> None:
+    """Give free memory of the heap back to the kernel."""
+    _libc.malloc_trim(ctypes.c_size_t(0))
+
+
+def raw(call: str, number: int, *arguments: ctypes.c_long | ctypes.c_void_p | ctypes.c_ulong | None) -> int:
+    """A system call that libc has no function for, by its number."""
+    return _check(call, int(_libc.syscall(ctypes.c_long(number), *arguments)))

@@ -1,0 +1,289 @@
+"""The zygote: loads a job once, then forks a cell whenever the server asks. Run as ``python -m jail.zygote FD``.
+
+Two processes. The keeper, which the server starts, makes the user namespace and the cgroups, forks the zygote into a
+PID namespace of its own, waits for it and clears up: so that the kernel ends every cell when the zygote ends, whatever
+ends it, and their cgroups still go. The zygote loads the job and forks; it never sees a document.
+
+Neither outlives the server: the kernel tells the keeper, and the control socket closes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import gc
+import importlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, cast
+
+import prctl
+
+from jail import capabilities, control, landlock, namespaces, policy, seccomp, syscalls
+from jail.cell import Pipes, Plan, live
+from jail.cgroups import Bounds, Evidence, Tree
+from jail.errors import JailError, LoadError, PolicyError, SetUpError
+from jail.job import Job
+from jail.layers import Layer
+
+_JOB_THREADS = "job"
+"""Name of this process while it loads the job, and so of every thread that is started then and gets none of its own."""
+_SERVER_DIED = signal.SIGUSR1
+"""What the kernel sends the keeper when the server ends."""
+_LINGER_S = 0.05
+"""How long to wait before a cgroup that the kernel still holds is tried again."""
+
+
+def main() -> None:
+    """The keeper's life; the zygote's in the process it forks."""
+    prctl.set_pdeathsig(_SERVER_DIED)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager may send it to all; the server drains first
+    prctl.set_name("cloister-keeper")
+    gc.disable()  # a collection would touch, and so copy, what every cell shares
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    received = control.receive(channel)
+    if received is None:
+        return
+    start = cast(control.Start, received[0])
+    if os.getppid() != start.server_pid:
+        return  # the server was gone before the kernel knew whom to tell
+    try:
+        host = _prepare_host(start)
+    except JailError as error:
+        control.send(channel, _refusal(error))
+        return
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_zygote(channel, start, host)
+        channel.close()
+        _keep(pid)
+    finally:
+        if host.tree is not None:
+            host.tree.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What the keeper found and made before there were threads."""
+
+    layers: frozenset[Layer]
+    missing: frozenset[Layer]
+    privileged: bool
+    tree: Tree | None
+    landlock_abi: int
+
+
+def _prepare_host(start: control.Start) -> _Host:
+    privileged = capabilities.is_privileged()
+    version = landlock.abi()
+    missing = frozenset({Layer.LANDLOCK}) if version == 0 else frozenset[Layer]()
+    layers = frozenset(Layer) - {Layer(name) for name in start.without} - missing
+    if privileged:
+        layers -= {Layer.USER_NAMESPACE}
+    tree = None
+    if Layer.CGROUPS in layers:
+        tree = Tree.find(start.cgroup_parent)
+        tree.prepare([os.getpid(), start.server_pid])
+    try:
+        if Layer.USER_NAMESPACE in layers:
+            namespaces.enter_user_namespace()
+        if Layer.PID_NAMESPACE in layers:
+            namespaces.unshare_pid()
+    except SetUpError:
+        if tree is not None:
+            tree.close()
+        raise
+    return _Host(layers, missing, privileged, tree, version)
+
+
+def _keep(zygote: int) -> None:
+    """Wait for the zygote to end; end it where the server ends first."""
+    signal.signal(_SERVER_DIED, lambda number, frame: os.kill(zygote, signal.SIGKILL))
+    os.waitpid(zygote, 0)
+    signal.signal(_SERVER_DIED, signal.SIG_IGN)
+
+
+def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoReturn:
+    status = 1
+    try:
+        prctl.set_pdeathsig(signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        started = time.perf_counter()
+        try:
+            plan = _load(start, host)
+        except JailError as error:
+            control.send(channel, _refusal(error))
+        else:
+            missing = sorted(host.missing)
+            control.send(channel, control.Loaded(time.perf_counter() - started, [str(layer) for layer in missing]))
+            bounds = Bounds(start.memory_bytes, start.pids, start.cpus)
+            Zygote(channel, plan, bounds).serve()
+            status = 0
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the server is gone
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _refusal(error: JailError) -> control.Refused:
+    if isinstance(error, SetUpError):
+        return control.Refused("SetUpError", [str(error.layer), error.why, error.fix])
+    if isinstance(error, PolicyError):
+        return control.Refused("PolicyError", [error.path, error.line, error.what])
+    return control.Refused(type(error).__name__, [control.clip(str(error))])
+
+
+def _load(start: control.Start, host: _Host) -> Plan:
+    compiled = seccomp.compile_filter(policy.read(Path(start.policy)))
+    prctl.set_name(_JOB_THREADS)
+    job = _make_job(start)
+    prctl.set_name("cloister-zygote")
+    _check_threads(start.threads)
+    plan = Plan(
+        job=job,
+        layers=host.layers,
+        tree=host.tree,
+        privileged=host.privileged,
+        last_capability=capabilities.last_capability(),
+        landlock_abi=host.landlock_abi,
+        mount_point=str(Path(__file__).parent),
+        cpu_s=start.cpu_s,
+        stack_bytes=start.stack_bytes,
+        filter=compiled,
+    )
+    gc.collect()
+    gc.freeze()
+    syscalls.malloc_trim()
+    return plan
+
+
+def _make_job(start: control.Start) -> Job:
+    module, _, name = start.job.partition(":")
+    try:
+        job = cast(Job, getattr(importlib.import_module(module), name)(**start.kwargs))
+        job.load()
+    except Exception as error:  # whatever a job's own code raises, the operator must see it
+        raise LoadError(f"{start.job} could not be loaded:\n{control.clip(traceback.format_exc())}") from error
+    return job
+
+
+def _check_threads(allowed: list[str]) -> None:
+    """Refuse a job that left threads running which nobody vouched for: in a fork they are gone, their locks are not."""
+    python = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    own = os.readlink("/proc/thread-self").rsplit("/", 1)[1]
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir() if task.name != own]
+    strange = [name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed)]
+    if python or strange:
+        raise LoadError(
+            f"the job left threads running: {', '.join(python + strange)}. A forked cell does not have them. "
+            "Let it load without them, or name them in the spec's threads if no cell needs them"
+        )
+
+
+class Zygote:
+    """Forks cells on command, and tells the server of their ends."""
+
+    def __init__(self, channel: socket.socket, plan: Plan, bounds: Bounds) -> None:
+        self._channel = channel
+        self._plan = plan
+        self._bounds = bounds
+        self._selector = selectors.DefaultSelector()
+        self._pids: dict[int, tuple[int, int]] = {}
+        """By cell number: process id here, and the pidfd that tells of its end."""
+        self._lingering: set[str] = set()
+        self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+    def serve(self) -> None:
+        """Until the server closes the control socket. Its cells die with this process."""
+        self._selector.register(self._channel, selectors.EVENT_READ, None)
+        while True:
+            for key, _ in self._selector.select(_LINGER_S if self._lingering else None):
+                if key.data is not None:
+                    self._reap(key.data)
+                    continue
+                received = control.receive(self._channel)
+                if received is None:
+                    self._end()
+                    return
+                message, descriptors = received
+                self._spawn(cast(control.Spawn, message).cell, Pipes(*descriptors))
+            self._retry_removal()
+
+    def _spawn(self, cell: int, pipes: Pipes) -> None:
+        group = str(cell)
+        try:
+            started = time.perf_counter()
+            if self._plan.tree is not None:
+                self._plan.tree.make(group, self._bounds)
+            forking = time.perf_counter()
+            pid = self._fork(group, pipes)
+            forked = time.perf_counter()
+        except SetUpError as error:
+            control.send(self._channel, control.SpawnFailed(cell, str(error.layer), error.why, error.fix))
+            return
+        finally:
+            os.close(pipes.request)
+            os.close(pipes.reply)
+        pidfd = os.pidfd_open(pid)
+        self._pids[cell] = (pid, pidfd)
+        self._selector.register(pidfd, selectors.EVENT_READ, cell)
+        control.send(self._channel, control.Spawned(cell, forking - started, forked - forking), [pidfd])
+
+    def _fork(self, group: str, pipes: Pipes) -> int:
+        separate = Layer.PID_NAMESPACE in self._plan.layers
+        if separate:
+            namespaces.unshare_pid()
+        pid = os.fork()
+        if pid == 0:
+            live(self._plan, group, pipes)
+        if separate:
+            # A second unshare would fail until this undoes the first; the child keeps the namespace it was born into.
+            namespaces.return_to_pid(self._own_pid_namespace)
+        return pid
+
+    def _reap(self, cell: int) -> None:
+        pid, pidfd = self._pids.pop(cell)
+        self._selector.unregister(pidfd)
+        os.close(pidfd)
+        _, status, used = os.wait4(pid, 0)
+        evidence = Evidence()
+        if self._plan.tree is not None:
+            group = str(cell)
+            evidence = self._plan.tree.evidence(group)
+            if not self._plan.tree.remove(group):
+                self._lingering.add(group)
+        control.send(
+            self._channel,
+            control.Exited(
+                cell,
+                status,
+                evidence.oom_kills,
+                evidence.memory_peak_bytes or used.ru_maxrss * 1024,
+                used.ru_utime + used.ru_stime,
+                used.ru_minflt + used.ru_majflt,
+            ),
+        )
+
+    def _retry_removal(self) -> None:
+        if self._plan.tree is not None:
+            self._lingering = {group for group in self._lingering if not self._plan.tree.remove(group)}
+
+    def _end(self) -> None:
+        for pid, _ in self._pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for pid, _ in self._pids.values():
+            os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()
