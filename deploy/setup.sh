@@ -16,7 +16,7 @@ packages=(
 
 stamp=.venv/.complete
 wanted=$(cat requirements.lock pyproject.toml CMakeLists.txt engines/scribe/mser/*.cpp engines/scribe/mser/*.h* \
-  engines/scribe/mser/src/* 2>/dev/null | sha256sum)
+  2>/dev/null | sha256sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
 python=${PYTHON:-python3}

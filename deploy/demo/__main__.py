@@ -1,4 +1,4 @@
-"""``make demo``: a server with its jails, three documents through gRPC, their text on the screen, the results in out/."""
+"""``make demo``: a jailed server reads three documents through gRPC; text on the screen, results in out/."""
 
 from __future__ import annotations
 
