@@ -45,12 +45,17 @@ class Page:
 
     ``pixels`` is uint8 of shape (height, width, 3), RGB; of a grey page it may be a view whose three channels are one
     (``strides[2] == 0``), which is not contiguous. ``dpi`` is what the file states, None where it states nothing.
-    ``number`` counts from 1.
+    ``number`` counts from 1. Raises ValueError for pixels of another type or shape, so that no engine meets them.
     """
 
     pixels: Pixels
     number: int = 1
     dpi: float | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ValueError(f"a page is uint8 (height, width, 3), not {self.pixels.dtype} {shape}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +106,59 @@ class PageText:
         return "\n".join(line.text for line in self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a cell of an engine needs for the largest page: ``memory_bytes``, and ``pids``, its processes and threads.
+
+    An operator's own limits hold where they are higher.
+    """
+
+    memory_bytes: int = 256 << 20
+    pids: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that an engine's cells execute. All else that they could reach is named here.
+
+    ``path`` is absolute. ``reads`` are files and folders, absolute, that the cell sees read-only: libraries, models,
+    licences. ``network`` leaves the host's network in reach, for licence servers. ``scratch_bytes`` bounds the files in
+    ``/tmp``, the cell's own, where page and output lie.
+    """
+
+    path: str
+    reads: tuple[str, ...] = ()
+    network: bool = False
+    scratch_bytes: int = 256 << 20
+
+
 class Engine(Protocol):
-    """Reads pages. One instance lives in one zygote; its forks call `recognize`."""
+    """Reads pages. One instance lives in one zygote; its forks call `recognize`.
+
+    A class may fulfil this by its shape alone, or inherit from it for the defaults. It is called with the keys of its
+    table in the settings as keyword arguments; what does not suit it is an `engines.errors.OptionsError`.
+    """
 
     name: str
     version: str
-    model_version: str
+    model_version: str = ""
     """Names the weights; empty where there are none of our own."""
     languages: tuple[str, ...]
     """BCP 47 tags."""
-    policy: str
-    """Name of the seccomp policy its cells work under: ``jail/policy/<name>.policy``."""
+    policy: str = "base"
+    """Seccomp policy its cells work under: the name of ``jail/policy/<name>.policy``, or an absolute path."""
+    limits: Limits = Limits()
+    program: Program | None = None
+    """None for an engine that works in its own process."""
 
     def load(self) -> None:
-        """Read models and run every shape once. Called in the zygote, before any fork; may open files."""
+        """Read models and run every shape once. Called in the zygote, before any fork; may open files.
+
+        Raises `engines.errors.MissingError` where something it needs is not installed.
+        """
 
     def recognize(self, page: Page) -> PageText:
         """Read a page. Called in a cell, where nothing can be opened or imported.
 
-        Any page has an answer, if an empty one.
+        Any page has an answer, if an empty one; quads lie in the page.
         """

@@ -39,8 +39,8 @@ _OUTPUTS = frozenset({ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT})
 class OcrJob:
     """Reads one document with one engine. Fulfils the jail's ``Job``, without knowing the jail."""
 
-    def __init__(self, engine: str) -> None:
-        self._engine: Engine = registry.create(engine)
+    def __init__(self, engine: str, options: Mapping[str, object] | None = None) -> None:
+        self._engine: Engine = registry.create(engine, options)
         self._specimen: Page | None = None
 
     def load(self) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines.api import Page, PageText, Stage, Turn
+from engines.api import Limits, Page, PageText, Stage, Turn
 
 if TYPE_CHECKING:
     from engines.scribe.recogniser.reader import Recogniser
@@ -25,6 +25,8 @@ class Scribe:
     version = "0.1"
     languages = ("en", "de", "fr", "es", "it", "nl", "pt", "da", "nb", "sv")
     policy = "scribe"
+    limits = Limits(memory_bytes=1 << 30)
+    program = None
 
     def __init__(self) -> None:
         self.model_version = str(json.loads((WEIGHTS / "meta.json").read_text(encoding="utf-8"))["version"])
