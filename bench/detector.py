@@ -1,8 +1,8 @@
 """How much of a page's text the detector's windows cover, how many windows it takes, and how long.
 
-A truth box counts as covered when strips cover at least 80 % of its width. A strip counts at a column of the box where its
-vertical overlap with the box is at least 60 % of the box's height, and its height at most 2.2 times the box's or, for boxes
-drawn tightly around low words ("are", "-"), 2.2 times the median height of the page's boxes.
+A truth quad counts as covered when strips cover at least 80 % of its width. A strip counts at a column of the quad where its
+vertical overlap with the quad is at least 60 % of the quad's height, and its height at most 2.2 times the quad's or, for quads
+drawn tightly around low words ("are", "-"), 2.2 times the median height of the page's quads.
 
     python -m bench.detector [--set NAME ...] [--limit N] [--json] [--draw DIR] [--missed]
 """
@@ -54,11 +54,33 @@ def data_folder() -> Path:
     return Path(os.environ.get("CLOISTER_DATA", default))
 
 
-def covered(found: Windows, boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """For each box (n, 4: x0, y0, x1, y1) the part of its width that strips cover."""
-    parts = np.zeros(len(boxes))
+def covered(found: Windows, quads: NDArray[np.float32]) -> NDArray[np.float64]:
+    """For each quad (n, 4, 2) the part of its width that strips cover."""
+    parts = np.zeros(len(quads))
     if not len(found.rails):
         return parts
+    polygons = [np.concatenate([rail.top, rail.bottom]) for rail in found.rails]
+    bounds = np.array([[*p.min(axis=0), *p.max(axis=0)] for p in polygons])
+    height = (quads[:, 2:, 1].mean(axis=1) - quads[:, :2, 1].mean(axis=1)) if len(quads) else np.zeros(0)
+    usual = float(np.median(height)) if len(quads) else 0.0
+    for index, quad in enumerate(quads):
+        left, right = float(quad[[0, 3], 0].mean()), float(quad[[1, 2], 0].mean())
+        columns = np.linspace(left, right, 41)
+        upper = np.linspace(quad[0, 1], quad[1, 1], 41)
+        lower = np.linspace(quad[3, 1], quad[2, 1], 41)
+        hit = np.zeros(len(columns), np.bool_)
+        (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
+        near = (bounds[:, 0] < x1) & (bounds[:, 2] > x0) & (bounds[:, 1] < y1) & (bounds[:, 3] > y0)
+        for strip in np.flatnonzero(near):
+            rail = found.rails[strip]
+            top = np.interp(columns, rail.top[:, 0], rail.top[:, 1], left=np.nan, right=np.nan)
+            bottom = np.interp(columns, rail.bottom[:, 0], rail.bottom[:, 1], left=np.nan, right=np.nan)
+            overlap = np.minimum(bottom, lower) - np.maximum(top, upper)
+            with np.errstate(invalid="ignore"):
+                tall = TALLEST * np.maximum(lower - upper, usual)
+                hit |= (overlap >= COVERED_HEIGHT * (lower - upper)) & (bottom - top <= tall)
+        parts[index] = hit.mean()
+    return parts
     polygons = [np.concatenate([rail.top, rail.bottom]) for rail in found.rails]
     bounds = np.array([[*p.min(axis=0), *p.max(axis=0)] for p in polygons])
     usual = float(np.median(boxes[:, 3] - boxes[:, 1])) if len(boxes) else 0.0
@@ -90,14 +112,9 @@ def draw(pixels: NDArray[np.uint8], found: Windows, missed: NDArray[np.float32],
         top, bottom = found.rails[line].at(np.array([offset, offset + width], np.float32))
         for a, b, colour in ((top[0], bottom[0], (255, 0, 0)), (top[1], bottom[1], (255, 160, 0))):
             cv2.line(canvas, tuple(int(v) for v in a), tuple(int(v) for v in b), colour, thick)
-    for x0, y0, x1, y1 in missed:
-        cv2.rectangle(canvas, (int(x0), int(y0)), (int(x1), int(y1)), (0, 0, 255), 2 * thick)
+    for quad in missed:
+        cv2.polylines(canvas, [np.round(quad).astype(np.int32)], True, (0, 0, 255), 2 * thick)
     cv2.imwrite(str(path), canvas)
-
-
-def bounding(quads: list[list[list[float]]]) -> NDArray[np.float32]:
-    array = np.array(quads, np.float32).reshape(len(quads), 4, 2)
-    return np.concatenate([array.min(axis=1), array.max(axis=1)], axis=1)
 
 
 def score_set(name: str, limit: int | None, drawings: Path | None, tell_missed: bool) -> Score:
@@ -111,11 +128,11 @@ def score_set(name: str, limit: int | None, drawings: Path | None, tell_missed: 
         found = windows(Page(pixels))
         score.times.append((time.perf_counter() - begin) * 1000)
         parts = [part for part in (truth.get("words") or truth["lines"]) if part["quad"] and part["text"].strip()]
-        boxes = bounding([part["quad"] for part in parts])
-        share = covered(found, boxes)
+        quads = np.array([part["quad"] for part in parts], np.float32).reshape(len(parts), 4, 2)
+        share = covered(found, quads)
         hit = share >= COVERED_WIDTH
         score.pages += 1
-        score.boxes += len(boxes)
+        score.boxes += len(quads)
         score.covered += int(hit.sum())
         score.windows += len(found.line)
         score.words += sum(len(part["text"].split()) for part in parts)
@@ -125,7 +142,7 @@ def score_set(name: str, limit: int | None, drawings: Path | None, tell_missed: 
                 f"{truth['image']}: {hit.sum()}/{len(hit)} windows {len(found.line)} {score.times[-1]:.0f} ms; missed {lost[:12]}"
             )
         if drawings is not None:
-            draw(pixels, found, boxes[~hit], drawings / f"{name}_{Path(truth['image']).stem}.png")
+            draw(pixels, found, quads[~hit], drawings / f"{name}_{Path(truth['image']).stem}.png")
     score.recall = score.covered / max(score.boxes, 1)
     score.windows_per_word = score.windows / max(score.words, 1)
     score.ms = statistics.median(score.times) if score.times else 0.0

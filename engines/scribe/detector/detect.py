@@ -15,8 +15,8 @@ from engines.scribe.windows import HEIGHT, WIDTH, Windows
 
 MAX_AREA = 2_400_000
 """Pages of more px are searched in a smaller copy; windows are still cut from the page itself."""
-MIN_AREA = 500_000
-"""Pages of fewer px are searched in a copy of twice the size, so that letters of 6 px come apart."""
+MIN_AREA = 1_400_000
+"""Pages of fewer px are searched in a larger copy, up to twice as wide, so that letters of 6 px come apart."""
 
 
 def windows(page: Page) -> Windows:
@@ -56,7 +56,7 @@ def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
     if height * width > MAX_AREA:
         scale = (height * width / MAX_AREA) ** 0.5
     elif height * width < MIN_AREA:
-        scale = 0.5
+        scale = max(0.5, (height * width / MIN_AREA) ** 0.5)
     if scale != 1.0 and grey.size:
         size = (max(1, round(width / scale)), max(1, round(height / scale)))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)

@@ -18,8 +18,10 @@ strokes are blurred; the last tears apart what only smears, highlighters and sha
 LIGHTEST = len(SHARES)
 
 
-def levels(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def levels(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """The page in `LIGHTEST` + 1 levels, uint8 (height, width): `LIGHTEST` is ground, 0 the darkest ink.
+
+    Beside it the contrast, grey levels, around each `BLOCK` x `BLOCK` square, float32.
 
     The page is lightly smoothed first, against dither and noise. Each threshold is a smooth surface laid between the
     darkest and the lightest grey nearby (Bernsen 1986); flat places, among them the inside of thick strokes and empty
@@ -29,15 +31,15 @@ def levels(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     smooth = cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
     surface = _surface(smooth)
     if surface is None:
-        return np.full_like(grey, LIGHTEST)
+        return np.full_like(grey, LIGHTEST), np.zeros((-(-grey.shape[0] // BLOCK), -(-grey.shape[1] // BLOCK)), np.float32)
+    lightest, contrast = surface
     out = np.zeros(grey.shape, np.uint8)
     for share in SHARES:
-        lightest, contrast = surface
         coarse = np.clip(lightest - contrast * share, 0, 255).astype(np.uint8)
         size = (coarse.shape[1] * BLOCK, coarse.shape[0] * BLOCK)
         fine = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)[: grey.shape[0], : grey.shape[1]]
         out += np.greater_equal(smooth, fine).view(np.uint8)
-    return out
+    return out, contrast
 
 
 def _surface(grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

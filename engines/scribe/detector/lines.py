@@ -13,6 +13,10 @@ LETTER_GAP = 1.3
 """Letters of a chain are at most this many letter heights apart."""
 WORD_GAP = 2.2
 """Chains of a line are at most this many line heights apart; wider gaps are columns."""
+SAME_INK = 0.4
+"""The fainter of two neighbours in a chain has at least this part of the other's contrast; creases have less than print."""
+FAINTEST = 0.2
+"""Lines fainter than this part of the page's usual contrast are no print."""
 MIN_HEIGHT = 4.0
 """Lower regions are marks, not letters, px of the working page."""
 
@@ -26,7 +30,7 @@ class Lines:
 
     A line's baseline is ``y = base + slope * x' + bend * x'^2`` with ``x' = x - middle``. Ink lies between ``rise`` above
     and ``drop`` below it, from ``start`` to ``end``. ``letters`` counts its regions; ``size`` is the median of their
-    heights.
+    heights, ``contrast`` of the contrasts around them.
     """
 
     start: Floats
@@ -38,6 +42,7 @@ class Lines:
     rise: Floats
     drop: Floats
     size: Floats
+    contrast: Floats
     letters: NDArray[np.int32]
     light: NDArray[np.bool_]
 
@@ -61,7 +66,11 @@ def lines(found: NDArray[np.void]) -> Lines:
     usual = float(np.median(height[letter])) if letter.any() else 0.0
     bar = (width > 1.6 * height) & (found["area"] > 0.7 * width * height) & (height < 0.6 * usual)
     letter &= ~bar
-    letters, marks = found[letter], found[~letter]
+    dots = np.flatnonzero((height < 0.45 * usual) & (width < 1.3 * usual))
+    upper, lower = _stacked(found[dots], usual)
+    colons = _united(found[dots[upper]], found[dots[lower]])
+    letter[dots[upper]] = letter[dots[lower]] = False
+    letters, marks = np.concatenate([found[letter], colons]), found[~letter]
     _, label = np.unique(_chained(letters), return_inverse=True)
     fitted = _fit(letters, label, skew=None)
     skew = _skew(fitted)
@@ -73,11 +82,37 @@ def lines(found: NDArray[np.void]) -> Lines:
     return fitted.take(_plausible(fitted))
 
 
+def _stacked(dots: NDArray[np.void], usual: float) -> tuple[Indices, Indices]:
+    """Pairs (upper, lower) of dots that make a colon, or of bars that make an equals sign."""
+    x, y = (dots["x0"] + dots["x1"]) / 2, (dots["y0"] + dots["y1"]) / 2
+    near = 0.2 * usual
+    upper, lower = points_in_boxes(x, dots["y0"], x - near, dots["y1"] + 1, x + near, dots["y1"] + 0.7 * usual)
+    a, b = dots[upper], dots[lower]
+    alike = (
+        (np.minimum(a["area"], b["area"]) >= 0.5 * np.maximum(a["area"], b["area"]))
+        & (a["area"] >= 0.01 * usual * usual)
+        & (a["light"] == b["light"])
+        & (b["y1"] - a["y0"] <= 1.1 * usual)
+        & (b["y1"] - a["y0"] >= 0.3 * usual)
+    )
+    upper, lower = upper[alike], lower[alike]
+    alone = (np.bincount(upper, minlength=len(dots)) + np.bincount(lower, minlength=len(dots)))
+    single = (alone[upper] == 1) & (alone[lower] == 1)
+    return upper[single], lower[single]
+
+
+def _united(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:
+    out = first.copy()
+    for name, choose in (("x0", np.minimum), ("y0", np.minimum), ("x1", np.maximum), ("y1", np.maximum), ("area", np.add)):
+        out[name] = choose(first[name], second[name])
+    return out
+
+
 def _chained(letters: NDArray[np.void]) -> Indices:
     """A label for each letter: those of a chain of mutually nearest neighbours, left to right, share theirs."""
     count = len(letters)
     x0, x1, y0, y1 = (letters[name] for name in ("x0", "x1", "y0", "y1"))
-    height = y1 - y0
+    height, contrast = y1 - y0, letters["contrast"]
     scale = np.maximum(height, np.minimum(0.8 * (x1 - x0), 1.6 * height))
     reach = 1.5 * LETTER_GAP * scale
     first, second = points_in_boxes(x0, (y0 + y1) / 2, x0, y0 - height, x1 + reach, y1 + height)
@@ -93,6 +128,7 @@ def _chained(letters: NDArray[np.void]) -> Indices:
         & (gap <= LETTER_GAP * np.minimum(np.maximum(scale[first], scale[second]), 2 * small))
         & (gap >= -0.6 * np.minimum(x1[first] - x0[first], x1[second] - x0[second]))
         & (letters["light"][first] == letters["light"][second])
+        & (np.minimum(contrast[first], contrast[second]) >= SAME_INK * np.maximum(contrast[first], contrast[second]))
     )
     first, second = first[fits], second[fits]
     cost = np.maximum(gap[fits], 0) + centre[fits] + 0.3 * (tall[fits] - small[fits])
@@ -167,7 +203,7 @@ def _fit(letters: NDArray[np.void], label: Indices, skew: float | None) -> Lines
         residual = v - solution[label, 0] - solution[label, 1] * u - solution[label, 2] * u * u
         weight = 1 / (1 + (residual / 0.12) ** 2) ** np.where(residual > 0, 1.5, 1.0)
     above = residual * 0 + height / size[label] - residual
-    rise_limit = 1.9 * _median(above, label, number)
+    rise_limit = 1.65 * _median(above, label, number)
     rise = np.zeros(count)
     drop = np.zeros(count)
     np.maximum.at(rise, label, above)
@@ -187,6 +223,7 @@ def _fit(letters: NDArray[np.void], label: Indices, skew: float | None) -> Lines
         rise=(rise * size).astype(as_float),
         drop=(drop * size).astype(as_float),
         size=size.astype(as_float),
+        contrast=_median(letters["contrast"].astype(np.float64), label, number).astype(as_float),
         letters=number.astype(np.int32),
         light=light,
     )
@@ -239,7 +276,7 @@ def _joined(chain: Lines) -> Indices:
 
 def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:
     """Lines that took in the marks (dots, dashes, accents) and the small lines (pieces of letters) beside their letters."""
-    pieces = np.flatnonzero((line.letters <= 3))
+    pieces = np.arange(len(line))
     top, bottom = line.base - line.rise, line.base + line.drop
     x0 = np.concatenate([marks["x0"], line.start[pieces]])
     x1 = np.concatenate([marks["x1"], line.end[pieces]])
@@ -275,7 +312,12 @@ def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:
         & (number > own)
         & (light[item] == line.light[host])
     )
-    fits &= (own == 0) | (number >= 2)
+    inside = (x1[item] - line.start[host] > -side[host]) & (line.end[host] - x0[item] > -side[host])
+    small = (own <= 3) & (number >= 2) & (tall >= 0.1 * full[host])
+    within = np.minimum(x1[item], line.end[host]) - np.maximum(x0[item], line.start[host])
+    part = (own <= 0.7 * number) & (within >= 0.7 * (x1[item] - x0[item])) & (tall <= 0.85 * full[host])
+    part &= overlap >= 0.6 * tall
+    fits &= (own == 0) | (inside & small) | part
     host, item, own = host[fits], item[fits], own[fits]
     away = np.abs((y0[item] + y1[item]) / 2 - (line.base[host] - line.rise[host] / 2)) / full[host]
     order = np.argsort(-away, kind="stable")
@@ -306,4 +348,5 @@ def _plausible(line: Lines) -> NDArray[np.bool_]:
     usual = float(line.size[real][order][np.searchsorted(reached, reached[-1] / 2)])
     few = line.letters <= 2
     thin = line.size > 4.5 * (line.end - line.start)
-    return ~(few & ((line.size < 0.5 * usual) | (line.size > 6 * usual) | thin))
+    faint = line.contrast < FAINTEST * float(np.median(np.repeat(line.contrast[real], line.letters[real])))
+    return ~faint & ~(few & ((line.size < 0.5 * usual) | (line.size > 6 * usual) | thin))

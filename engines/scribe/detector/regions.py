@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe import mser
-from engines.scribe.detector.ink import LIGHTEST, levels
+from engines.scribe.detector.ink import BLOCK, LIGHTEST, levels
 from engines.scribe.detector.near import points_in_boxes
 
 REGION = np.dtype(
@@ -17,10 +17,12 @@ REGION = np.dtype(
         ("x1", np.float32),
         ("y1", np.float32),
         ("area", np.float32),
+        ("contrast", np.float32),
         ("light", np.bool_),
     ]
 )
-"""A region's box (px, ``x1`` and ``y1`` exclusive), its area in px, and whether it is light on dark."""
+"""A region's box (px, ``x1`` and ``y1`` exclusive), its area in px, the contrast around it in grey levels, and
+whether it is light on dark."""
 
 MIN_AREA = 3
 """Smaller regions are specks, px."""
@@ -30,7 +32,7 @@ RULE_LENGTH = 3.0
 """Runs of ink of this length, in letter heights, are rules if they are thin."""
 RULE_THICKNESS = 0.4
 """Rules are thinner than this, in letter heights."""
-SPARSE = 0.12
+SPARSE = 0.16
 """A region of several letters' height that fills less of its box is a circle, a frame or a scribble."""
 MAX_REGIONS = 24_000
 """A page of more is noise: the largest are kept."""
@@ -42,23 +44,28 @@ Nodes = NDArray[np.void]
 
 def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
     """Letter candidates of a grey page (height, width) as an array of `REGION` (n,)."""
-    level = levels(grey)
+    level, contrast = levels(grey)
     usual, long = _survey(level)
     if long is not None:
         level[_rules(np.less(level, LIGHTEST).view(np.uint8) & long, usual)] = LIGHTEST
     dark, light = mser.trees(level, min_area=MIN_AREA)
-    panels = _panels(dark[dark["level"] < LIGHTEST])
+    panels = dark[(dark["level"] < LIGHTEST) & _is_panel(dark, usual)]
+    panels = panels[np.argsort(-panels["area"], kind="stable")[:MAX_PANELS]]
     dark = dark[_chosen(dark, dark["level"], usual)]
     light = light[_chosen(light, LIGHTEST - light["level"], usual)]
     light = light[_inside(light, panels)]
-    light = light[~_inside(light, dark[~_is_panel(dark)])]
+    light = light[~_inside(light, dark[~_is_panel(dark, usual)])]
     dark = dark[~_inside(dark, light)]
     found = np.concatenate([_as_regions(dark, light=False), _as_regions(light, light=True)])
     if len(found) > MAX_REGIONS:
         found = found[np.argpartition(found["area"], -MAX_REGIONS)[-MAX_REGIONS:]]
     tall, wide = found["y1"] - found["y0"], found["x1"] - found["x0"]
-    sparse = (tall > 2.2 * usual) & (wide > 0.7 * tall) & (found["area"] < SPARSE * tall * wide)
-    return found[~(sparse | _frames(found))]
+    sparse = (tall > 1.6 * usual) & (wide > 0.7 * tall) & (found["area"] < SPARSE * tall * wide)
+    found = found[~(sparse | _frames(found))]
+    row = ((found["y0"] + found["y1"]) / (2 * BLOCK)).astype(np.intp)
+    column = ((found["x0"] + found["x1"]) / (2 * BLOCK)).astype(np.intp)
+    found["contrast"] = contrast[row, column]
+    return found
 
 
 def _survey(level: NDArray[np.uint8]) -> tuple[float, NDArray[np.uint8] | None]:
@@ -127,16 +134,11 @@ def _as_regions(nodes: Nodes, *, light: bool) -> NDArray[np.void]:
     return out
 
 
-def _is_panel(nodes: Nodes) -> NDArray[np.bool_]:
+def _is_panel(nodes: Nodes, usual: float) -> NDArray[np.bool_]:
     """True for dark regions that may hold light text: large and well filled, as letters that touch are not."""
     wide, tall, area = nodes["x1"] - nodes["x0"], nodes["y1"] - nodes["y0"], nodes["area"]
     filled = area >= np.where(tall >= 60, 0.35, 0.55) * wide * tall
-    return (tall >= 10) & (wide >= 24) & (area >= 400) & filled
-
-
-def _panels(dark: Nodes) -> Nodes:
-    panels = dark[_is_panel(dark)]
-    return panels[np.argsort(-panels["area"], kind="stable")[:MAX_PANELS]]
+    return (tall >= 1.8 * usual) & (wide >= 24) & (area >= 400) & filled
 
 
 def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
