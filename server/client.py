@@ -204,7 +204,7 @@ class PageStream:
     def __exit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._call.cancel()
+        self._call.cancel()  # type: ignore[no-untyped-call]
 
 
 class AsyncPageStream:

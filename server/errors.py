@@ -56,6 +56,7 @@ class Reason(StrEnum):
     CELL_OUT_OF_TIME = "CELL_OUT_OF_TIME"
     CELL_BROKE_POLICY = "CELL_BROKE_POLICY"
     CELL_CRASHED = "CELL_CRASHED"
+    CELL_KILLED = "CELL_KILLED"
     MALFORMED_REPLY = "MALFORMED_REPLY"
     INTERNAL = "INTERNAL"
     UNREACHABLE = "UNREACHABLE"
@@ -80,6 +81,7 @@ _CODES: Mapping[Reason, grpc.StatusCode] = {
     Reason.CELL_OUT_OF_TIME: grpc.StatusCode.DEADLINE_EXCEEDED,
     Reason.CELL_BROKE_POLICY: grpc.StatusCode.INTERNAL,
     Reason.CELL_CRASHED: grpc.StatusCode.INTERNAL,
+    Reason.CELL_KILLED: grpc.StatusCode.UNAVAILABLE,
     Reason.MALFORMED_REPLY: grpc.StatusCode.INTERNAL,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
     Reason.UNREACHABLE: grpc.StatusCode.UNAVAILABLE,
@@ -153,6 +155,7 @@ class CellError(CloisterError):
             Reason.CELL_OUT_OF_TIME,
             Reason.CELL_BROKE_POLICY,
             Reason.CELL_CRASHED,
+            Reason.CELL_KILLED,
             Reason.MALFORMED_REPLY,
         }
     )

@@ -21,6 +21,7 @@ _STOPS = {
     Status.MEMORY: (Reason.CELL_OUT_OF_MEMORY, "reading the document took more memory than is allowed"),
     Status.VIOLATION: (Reason.CELL_BROKE_POLICY, "the engine was stopped: it did what it may not do"),
     Status.CRASHED: (Reason.CELL_CRASHED, "the engine crashed on this document"),
+    Status.KILLED: (Reason.CELL_KILLED, "the host killed the engine; the operator's log may say more"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from time import perf_counter
@@ -29,6 +29,7 @@ _KNOWN_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
 _PAGE_BREAK = "\f"
 _RETRY_WHILE_STARTING_S = 2.0
 _RETRY_ELSEWHERE_S = 1.0
+_LINGER_S = 2.0
 
 # grpc.aio's own stubs leave request and response types of a context open.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -107,8 +108,8 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
     async def RecognizeStream(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[ocr_pb2.RecognizeStreamRequest], context: Context
     ) -> None:
-        async with self._call("RecognizeStream", context) as call:
-            requests = aiter(request_iterator)
+        requests = aiter(request_iterator)
+        async with self._call("RecognizeStream", context) as call, _lingering(requests):
             host, task = self._chosen(await _options(requests))
             call.record.engine = host.entry.name
             # The place is taken before the bytes are: what is being received is bounded with what waits.
@@ -154,7 +155,6 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         self._no_calls.clear()
         error: CloisterError | None = None
         try:
-            self._check_serving()
             async with deadline.timeout():
                 yield call
         except CloisterError as raised:
@@ -210,6 +210,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
 
     def _chosen(self, options: ocr_pb2.RecognizeOptions) -> tuple[EngineHost, cell_pb2.Task]:
         """The engine that ``options`` ask for, and what its cell is told."""
+        self._check_serving()
         name = options.engine or self._settings.default
         host = self._hosts.get(name)
         if host is None:
@@ -223,6 +224,23 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         outputs = sorted(set(options.outputs)) or _KNOWN_OUTPUTS
         limits = self._settings.limits
         return host, cell_pb2.Task(outputs=outputs, max_pixels=limits.pixels, max_pages=limits.pages)
+
+
+@asynccontextmanager
+async def _lingering(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> AsyncIterator[None]:
+    """Before a refusal is sent, take what its caller still sends, and drop it.
+
+    A caller that is cut off in mid-send may see that failure instead of the refusal; grpc.aio's clients do. HTTP
+    servers linger for the same reason.
+    """
+    try:
+        yield
+    except CloisterError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                async for _ in requests:
+                    pass
+        raise
 
 
 async def _options(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> ocr_pb2.RecognizeOptions:
