@@ -16,12 +16,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, Self
 
 import prctl
 import pyseccomp
 
-from jail import capabilities, cgroups, landlock, mounts, namespaces, rlimits, seccomp, syscalls, wire
+from jail import capabilities, cgroups, landlock, mounts, namespaces, policy, rlimits, seccomp, syscalls, wire
 from jail.errors import SetUpError
 from jail.job import Job
 from jail.layers import Layer
@@ -34,10 +35,9 @@ _SMALL = 32 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What all cells of a zygote have in common, made before any is forked."""
+class Enclosure:
+    """What all cells of a zygote are shut in by, made ready before any is forked. ``tree`` is None without cgroups."""
 
-    job: Job
     layers: frozenset[Layer]
     tree: cgroups.Tree | None
     privileged: bool
@@ -47,6 +47,23 @@ class Plan:
     cpu_s: int
     stack_bytes: int
     filter: pyseccomp.SyscallFilter
+
+    @classmethod
+    def prepare(
+        cls, layers: frozenset[Layer], tree: cgroups.Tree | None, policy_path: Path, cpu_s: int, stack_bytes: int
+    ) -> Self:
+        """Read what a cell, in its empty root, can't read any more. Raises `jail.errors.PolicyError`."""
+        return cls(
+            layers=layers,
+            tree=tree,
+            privileged=Layer.USER_NAMESPACE not in layers,
+            last_capability=capabilities.last_capability(),
+            landlock_abi=landlock.abi(),
+            mount_point=str(Path(__file__).parent),
+            cpu_s=cpu_s,
+            stack_bytes=stack_bytes,
+            filter=seccomp.compile_filter(policy.read(policy_path)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +78,50 @@ class Pipes:
 class Step:
     layer: Layer
     name: str
-    enter: Callable[[Plan, str], None]
+    enter: Callable[[Enclosure, str], None]
 
 
-def _join_cgroup(plan: Plan, group: str) -> None:
-    if plan.tree is not None:
-        plan.tree.join(group)
+def _join_cgroup(walls: Enclosure, group: str) -> None:
+    if walls.tree is not None:
+        walls.tree.join(group)
 
 
 STEPS: tuple[Step, ...] = (
     Step(Layer.CGROUPS, "cgroups", _join_cgroup),
-    Step(Layer.NETWORK_NAMESPACE, "network namespace", lambda plan, group: namespaces.enter_network()),
-    Step(Layer.IPC_NAMESPACE, "ipc namespace", lambda plan, group: namespaces.enter_ipc()),
-    Step(Layer.UTS_NAMESPACE, "uts namespace", lambda plan, group: namespaces.enter_uts()),
-    Step(Layer.CGROUP_NAMESPACE, "cgroup namespace", lambda plan, group: namespaces.enter_cgroup()),
-    Step(Layer.MOUNTS, "mounts", lambda plan, group: mounts.enter_empty_root(plan.mount_point)),
-    Step(Layer.RLIMITS, "rlimits", lambda plan, group: rlimits.enter(plan.cpu_s, plan.stack_bytes)),
-    Step(Layer.DESCRIPTORS, "descriptors", lambda plan, group: _close_descriptors()),
+    Step(Layer.NETWORK_NAMESPACE, "network namespace", lambda walls, group: namespaces.enter_network()),
+    Step(Layer.IPC_NAMESPACE, "ipc namespace", lambda walls, group: namespaces.enter_ipc()),
+    Step(Layer.UTS_NAMESPACE, "uts namespace", lambda walls, group: namespaces.enter_uts()),
+    Step(Layer.CGROUP_NAMESPACE, "cgroup namespace", lambda walls, group: namespaces.enter_cgroup()),
+    Step(Layer.MOUNTS, "mounts", lambda walls, group: mounts.enter_empty_root(walls.mount_point)),
+    Step(Layer.RLIMITS, "rlimits", lambda walls, group: rlimits.enter(walls.cpu_s, walls.stack_bytes)),
+    Step(Layer.DESCRIPTORS, "descriptors", lambda walls, group: _close_descriptors()),
     Step(
         Layer.CAPABILITIES,
         "capability bounding set",
-        lambda plan, group: capabilities.drop_bounding_set(plan.last_capability),
+        lambda walls, group: capabilities.drop_bounding_set(walls.last_capability),
     ),
-    Step(Layer.IDENTITY, "identity", lambda plan, group: capabilities.drop_identity(privileged=plan.privileged)),
-    Step(Layer.CAPABILITIES, "capabilities", lambda plan, group: capabilities.drop_capabilities()),
-    Step(Layer.NO_NEW_PRIVS, "no_new_privs", lambda plan, group: capabilities.forbid_new_privileges()),
-    Step(Layer.PROCESS, "process", lambda plan, group: capabilities.seal_process()),
-    Step(Layer.LANDLOCK, "landlock", lambda plan, group: landlock.enter(plan.landlock_abi)),
-    Step(Layer.SECCOMP, "seccomp", lambda plan, group: seccomp.enter(plan.filter)),
+    Step(Layer.IDENTITY, "identity", lambda walls, group: capabilities.drop_identity(privileged=walls.privileged)),
+    Step(Layer.CAPABILITIES, "capabilities", lambda walls, group: capabilities.drop_capabilities()),
+    Step(Layer.NO_NEW_PRIVS, "no_new_privs", lambda walls, group: capabilities.forbid_new_privileges()),
+    Step(Layer.PROCESS, "process", lambda walls, group: capabilities.seal_process()),
+    Step(Layer.LANDLOCK, "landlock", lambda walls, group: landlock.enter(walls.landlock_abi)),
+    Step(Layer.SECCOMP, "seccomp", lambda walls, group: seccomp.enter(walls.filter)),
 )
 """In the order of entry. The user namespace is the zygote's; the PID namespace comes with the fork."""
 
 
-def live(plan: Plan, group: str, pipes: Pipes) -> NoReturn:
+def live(job: Job, walls: Enclosure, group: str, pipes: Pipes) -> NoReturn:
     """All of a cell's life, in the process just forked. ``group`` names its cgroup. Never returns, never raises."""
     status = EXIT_SETUP
     try:
         prctl.set_name("cloister-cell")
         _place_pipes(pipes)
         request = io.FileIO(REQUEST_FD, "rb", closefd=False)
-        report = _prepare(plan, group)
+        report = _prepare(job, walls, group)
         if report is not None:
             status = EXIT_CRASHED
             _send(wire.Kind.READY, report)
-            status = _serve(plan.job, request)
+            status = _serve(job, request)
     except (OSError, EOFError, wire.MalformedFrameError):
         pass  # a pipe broke: the server has gone, or has given this cell up
     finally:
@@ -128,18 +145,18 @@ def _close_descriptors() -> None:
         raise SetUpError(Layer.DESCRIPTORS, str(error), "a kernel with close_range, Linux 5.9 or later") from error
 
 
-def _prepare(plan: Plan, group: str) -> bytes | None:
+def _prepare(job: Job, walls: Enclosure, group: str) -> bytes | None:
     """Enter every layer and rehearse; the report of it for READY, or None where it failed and FAILED is sent."""
     steps: list[tuple[str, float]] = []
     try:
         for step in STEPS:
-            if step.layer in plan.layers:
+            if step.layer in walls.layers:
                 started = time.perf_counter()
-                step.enter(plan, group)
+                step.enter(walls, group)
                 steps.append((step.name, time.perf_counter() - started))
         gc.enable()
         started = time.perf_counter()
-        plan.job.rehearse()
+        job.rehearse()
         rehearsal = time.perf_counter() - started
     except SetUpError as error:
         _send(wire.Kind.FAILED, json.dumps([error.layer, error.why, error.fix]).encode())
@@ -147,7 +164,7 @@ def _prepare(plan: Plan, group: str) -> bytes | None:
     except Exception as error:  # whatever the job raises: no document is here yet, so the operator may see it all
         _send(wire.Kind.FAILED, json.dumps([None, f"{_place(error)}: {error}"[:4096], ""]).encode())
         return None
-    return json.dumps({"steps": steps, "rehearsal": rehearsal, "layers": sorted(plan.layers)}).encode()
+    return json.dumps({"steps": steps, "rehearsal": rehearsal, "layers": sorted(walls.layers)}).encode()
 
 
 def _serve(job: Job, request: io.FileIO) -> int:

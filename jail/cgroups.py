@@ -64,7 +64,9 @@ class Mount:
     own: str
 
     def group(self, parent: str | None) -> Path:
-        return self.point / (self.own if parent is None else parent).strip("/")
+        """The group that ``parent`` names: from the hierarchy's root where it starts with "/", else below the own."""
+        base = self.point if parent is not None and parent.startswith("/") else self.point / self.own.strip("/")
+        return base / (parent or "").strip("/")
 
 
 def mounts(mountinfo: str, membership: str) -> list[Mount]:
@@ -116,12 +118,12 @@ class Tree:
         self._unified = unified
         self._parents = list(dict.fromkeys(parents))
         self._by_controller = dict(zip(_CONTROLLERS, list(parents) * 3 if unified else parents, strict=True))
-        self._name = _PREFIX + secrets.token_hex(4)
+        self.name = _PREFIX + secrets.token_hex(4)
         self._locks: list[int] = []
 
     @classmethod
     def find(cls, parent: str | None) -> Tree:
-        """The hierarchy of this host. ``parent`` is a group by its path from the hierarchy's root; None, the own one.
+        """The hierarchy of this host, and in it the group that ``parent`` names (see `Mount.group`; None: the own one).
 
         Raises `SetUpError` where memory, pids or cpu are not to be had.
         """
@@ -152,9 +154,9 @@ class Tree:
             if self._unified:
                 self._hand_down(self._parents[0], own_pids)
             for parent in self._parents:
-                self._locks.append(self._make_locked(parent / self._name))
+                self._locks.append(self._make_locked(parent / self.name))
             if self._unified:
-                self._enable(self._parents[0] / self._name)
+                self._enable(self._parents[0] / self.name)
         except OSError as error:
             raise SetUpError(
                 Layer.CGROUPS, f"{error.filename or 'a control file'}: {error.strerror}", _DELEGATE
@@ -164,7 +166,7 @@ class Tree:
         """Make the group of a cell and write its bounds."""
         try:
             for parent in self._parents:
-                _make(parent / self._name / cell)
+                _make(parent / self.name / cell)
             for path, value, needed in self._bounds(cell, bounds):
                 if needed or path.exists():
                     _write(path, value)
@@ -191,7 +193,7 @@ class Tree:
         """Move this process into the group of ``cell``."""
         try:
             for parent in self._parents:
-                _write(parent / self._name / cell / "cgroup.procs", "0")
+                _write(parent / self.name / cell / "cgroup.procs", "0")
         except OSError as error:
             fix = f"start the server inside the group that holds its cells, or {_DELEGATE}"
             raise SetUpError(Layer.CGROUPS, f"the cell can't join its group: {error}", fix) from error
@@ -211,13 +213,13 @@ class Tree:
 
     def remove(self, cell: str) -> bool:
         """Remove the group of a cell that has ended; False where the kernel still holds it for a moment."""
-        gone = [_remove(parent / self._name / cell) for parent in self._parents]
+        gone = [_remove(parent / self.name / cell) for parent in self._parents]
         return all(gone)
 
     def close(self) -> None:
         """Remove this server's group and all that is left in it."""
         deadline = time.monotonic() + _CLOSE_S
-        left = [parent / self._name for parent in self._parents]
+        left = [parent / self.name for parent in self._parents]
         while left := [group for group in left if not _remove_with_children(group)]:
             if time.monotonic() > deadline:
                 break  # the next start of a server here removes it
@@ -227,7 +229,7 @@ class Tree:
         self._locks.clear()
 
     def _leaf(self, controller: str, cell: str) -> Path:
-        return self._by_controller[controller] / self._name / cell
+        return self._by_controller[controller] / self.name / cell
 
     @staticmethod
     def _clear_stale(parent: Path) -> None:

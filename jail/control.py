@@ -43,10 +43,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The job is loaded; ``missing`` are layers that this kernel lacks and the jail does without."""
+    """The job is loaded. ``missing``: layers that this kernel lacks. ``cgroup``: name of the group that holds all."""
 
     seconds: float
     missing: list[str]
+    cgroup: str
 
 
 @dataclass(frozen=True, slots=True)

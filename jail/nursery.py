@@ -62,6 +62,7 @@ class Nursery:
         """Whether there is a zygote that can fork."""
         self.missing: frozenset[Layer] = frozenset()
         """Layers that this kernel lacks."""
+        self.cgroup = ""
 
     @property
     def cells(self) -> int:
@@ -74,6 +75,7 @@ class Nursery:
         self._zygote = zygote
         loaded = await zygote.loaded()
         self.missing = frozenset(Layer(name) for name in loaded.missing)
+        self.cgroup = loaded.cgroup
         self.loaded = True
 
     async def stop(self) -> None:

@@ -77,6 +77,11 @@ class Pool:
         return self._layers.dangerously_without | self._nursery.missing
 
     @property
+    def cgroup(self) -> str:
+        """Name of the cgroup that holds all cells' own; "" where there is none."""
+        return self._nursery.cgroup
+
+    @property
     def cpu_s(self) -> int:
         return self._limits.cpu_s
 

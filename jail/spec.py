@@ -68,8 +68,8 @@ class Limits:
 class Layers:
     """Which layers are given up, and where the cells' groups go.
 
-    ``dangerously_without`` names layers the operator gave up. ``cgroup_parent`` is a delegated group by its path from
-    the root of its hierarchy; None means the group this process is in.
+    ``dangerously_without`` names layers the operator gave up. ``cgroup_parent`` is a delegated group: by its path from
+    the root of its hierarchy, or, without a leading "/", from the group this process is in; None is that group itself.
     """
 
     dangerously_without: frozenset[Layer] = frozenset()

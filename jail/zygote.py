@@ -26,8 +26,8 @@ from typing import NoReturn, cast
 
 import prctl
 
-from jail import capabilities, control, landlock, namespaces, policy, seccomp, syscalls
-from jail.cell import Pipes, Plan, live
+from jail import capabilities, control, landlock, namespaces, syscalls
+from jail.cell import Enclosure, Pipes, live
 from jail.cgroups import Bounds, Evidence, Tree
 from jail.errors import JailError, LoadError, PolicyError, SetUpError
 from jail.job import Job
@@ -76,17 +76,13 @@ class _Host:
 
     layers: frozenset[Layer]
     missing: frozenset[Layer]
-    privileged: bool
     tree: Tree | None
-    landlock_abi: int
 
 
 def _prepare_host(start: control.Start) -> _Host:
-    privileged = capabilities.is_privileged()
-    version = landlock.abi()
-    missing = frozenset({Layer.LANDLOCK}) if version == 0 else frozenset[Layer]()
+    missing = frozenset({Layer.LANDLOCK}) if landlock.abi() == 0 else frozenset[Layer]()
     layers = frozenset(Layer) - {Layer(name) for name in start.without} - missing
-    if privileged:
+    if capabilities.is_privileged():
         layers -= {Layer.USER_NAMESPACE}
     tree = None
     if Layer.CGROUPS in layers:
@@ -101,7 +97,7 @@ def _prepare_host(start: control.Start) -> _Host:
         if tree is not None:
             tree.close()
         raise
-    return _Host(layers, missing, privileged, tree, version)
+    return _Host(layers, missing, tree)
 
 
 def _keep(zygote: int) -> None:
@@ -118,14 +114,15 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoR
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         started = time.perf_counter()
         try:
-            plan = _load(start, host)
+            job, walls = _load(start, host)
         except JailError as error:
             control.send(channel, _refusal(error))
         else:
-            missing = sorted(host.missing)
-            control.send(channel, control.Loaded(time.perf_counter() - started, [str(layer) for layer in missing]))
+            missing = [str(layer) for layer in sorted(host.missing)]
+            cgroup = host.tree.name if host.tree is not None else ""
+            control.send(channel, control.Loaded(time.perf_counter() - started, missing, cgroup))
             bounds = Bounds(start.memory_bytes, start.pids, start.cpus)
-            Zygote(channel, plan, bounds).serve()
+            Zygote(channel, job, walls, bounds).serve()
             status = 0
     except (BrokenPipeError, ConnectionResetError):
         pass  # the server is gone
@@ -143,28 +140,16 @@ def _refusal(error: JailError) -> control.Refused:
     return control.Refused(type(error).__name__, [control.clip(str(error))])
 
 
-def _load(start: control.Start, host: _Host) -> Plan:
-    compiled = seccomp.compile_filter(policy.read(Path(start.policy)))
+def _load(start: control.Start, host: _Host) -> tuple[Job, Enclosure]:
+    walls = Enclosure.prepare(host.layers, host.tree, Path(start.policy), start.cpu_s, start.stack_bytes)
     prctl.set_name(_JOB_THREADS)
     job = _make_job(start)
     prctl.set_name("cloister-zygote")
     _check_threads(start.threads)
-    plan = Plan(
-        job=job,
-        layers=host.layers,
-        tree=host.tree,
-        privileged=host.privileged,
-        last_capability=capabilities.last_capability(),
-        landlock_abi=host.landlock_abi,
-        mount_point=str(Path(__file__).parent),
-        cpu_s=start.cpu_s,
-        stack_bytes=start.stack_bytes,
-        filter=compiled,
-    )
     gc.collect()
     gc.freeze()
     syscalls.malloc_trim()
-    return plan
+    return job, walls
 
 
 def _make_job(start: control.Start) -> Job:
@@ -193,9 +178,10 @@ def _check_threads(allowed: list[str]) -> None:
 class Zygote:
     """Forks cells on command, and tells the server of their ends."""
 
-    def __init__(self, channel: socket.socket, plan: Plan, bounds: Bounds) -> None:
+    def __init__(self, channel: socket.socket, job: Job, walls: Enclosure, bounds: Bounds) -> None:
         self._channel = channel
-        self._plan = plan
+        self._job = job
+        self._walls = walls
         self._bounds = bounds
         self._selector = selectors.DefaultSelector()
         self._pids: dict[int, tuple[int, int]] = {}
@@ -223,8 +209,8 @@ class Zygote:
         group = str(cell)
         try:
             started = time.perf_counter()
-            if self._plan.tree is not None:
-                self._plan.tree.make(group, self._bounds)
+            if self._walls.tree is not None:
+                self._walls.tree.make(group, self._bounds)
             forking = time.perf_counter()
             pid = self._fork(group, pipes)
             forked = time.perf_counter()
@@ -240,12 +226,12 @@ class Zygote:
         control.send(self._channel, control.Spawned(cell, forking - started, forked - forking), [pidfd])
 
     def _fork(self, group: str, pipes: Pipes) -> int:
-        separate = Layer.PID_NAMESPACE in self._plan.layers
+        separate = Layer.PID_NAMESPACE in self._walls.layers
         if separate:
             namespaces.unshare_pid()
         pid = os.fork()
         if pid == 0:
-            live(self._plan, group, pipes)
+            live(self._job, self._walls, group, pipes)
         if separate:
             # A second unshare would fail until this undoes the first; the child keeps the namespace it was born into.
             namespaces.return_to_pid(self._own_pid_namespace)
@@ -257,10 +243,10 @@ class Zygote:
         os.close(pidfd)
         _, status, used = os.wait4(pid, 0)
         evidence = Evidence()
-        if self._plan.tree is not None:
+        if self._walls.tree is not None:
             group = str(cell)
-            evidence = self._plan.tree.evidence(group)
-            if not self._plan.tree.remove(group):
+            evidence = self._walls.tree.evidence(group)
+            if not self._walls.tree.remove(group):
                 self._lingering.add(group)
         control.send(
             self._channel,
@@ -275,8 +261,8 @@ class Zygote:
         )
 
     def _retry_removal(self) -> None:
-        if self._plan.tree is not None:
-            self._lingering = {group for group in self._lingering if not self._plan.tree.remove(group)}
+        if self._walls.tree is not None:
+            self._lingering = {group for group in self._lingering if not self._walls.tree.remove(group)}
 
     def _end(self) -> None:
         for pid, _ in self._pids.values():
