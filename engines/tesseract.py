@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from engines import boxes
-from engines.api import Limits, Page, PageText, Pixels, Stage
+from engines.api import Limits, Page, PageText, Stage
 from engines.boxes import Box, BoxedWord
 from engines.errors import MissingError, OptionsError
+from engines.shrink import shrunk
 
 if TYPE_CHECKING:
     from tesserocr import PyResultIterator, PyTessBaseAPI
@@ -111,7 +111,9 @@ class Tesseract:
         started = time.perf_counter()
         height, width = page.pixels.shape[:2]
         scale = max(1.0, max(height, width) / LONGEST_SIDE)
-        pixels = _readable(page.pixels, scale)
+        pixels = shrunk(page.pixels, LONGEST_SIDE)
+        if pixels.strides[2] == 0:
+            pixels = pixels[:, :, 0]
         channels = 1 if pixels.ndim == 2 else 3
         api = self._api
         api.SetImageBytes(pixels.tobytes(), pixels.shape[1], pixels.shape[0], channels, pixels.shape[1] * channels)
@@ -138,17 +140,6 @@ def _find(names: Sequence[str], folder: str) -> Path:
         f"engine tesseract: no folder holds the language data of {', '.join(names)} (looked in"
         f" {', '.join(map(str, tried))}); install it (Debian: {packages}), or set the option tessdata to its folder"
     )
-
-
-def _readable(pixels: Pixels, scale: float) -> Pixels:
-    """Grey (height, width) where the page is grey, else RGB; shrunk by ``scale``."""
-    if pixels.strides[2] == 0:
-        pixels = pixels[:, :, 0]
-    if scale > 1:
-        height, width = pixels.shape[:2]
-        size = (max(1, int(width / scale)), max(1, int(height / scale)))
-        pixels = np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BOX))
-    return pixels
 
 
 def _lines(words: PyResultIterator | None, scale: float) -> Iterator[list[BoxedWord]]:
