@@ -4,6 +4,8 @@ DocumentError
 ├── NotAnImageError       of no format that is read here
 ├── UnsupportedError      of a known format that is not read here
 ├── DamagedError          broken or cut short
+├── EncryptedError        wants a password, or may not be rewritten without one
+├── SignedError           signed, and would not be any more once rewritten
 ├── TooManyPixelsError    a page larger than the limit, by its header
 └── TooManyPagesError     more pages than the limit
 
@@ -32,6 +34,14 @@ class UnsupportedError(DocumentError):
 
 class DamagedError(DocumentError):
     """The format is known, the contents are broken or cut short."""
+
+
+class EncryptedError(DocumentError):
+    """It wants a password; or it can be read without one, but not rewritten."""
+
+
+class SignedError(DocumentError):
+    """Its signatures would no longer hold once it is rewritten."""
 
 
 class TooManyPixelsError(DocumentError):

@@ -1,0 +1,175 @@
+"""Programs that people copy text from PDFs with: each turns a page into words, most with their boxes.
+
+Boxes are (left, top, right, bottom) as shares of the shown page's width and height, y down.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A word as a reader gives it; ``box`` is None where the reader tells none."""
+
+    text: str
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A program that reads PDFs; ``lacks`` says what must be installed where it can't run."""
+
+    name: str
+    read: Callable[[bytes], list[Seen]]
+    lacks: str | None
+
+
+def pdfium(body: bytes) -> list[Seen]:
+    import pypdfium2 as binding
+
+    document = binding.PdfDocument(body)
+    page = document[0]
+    text_page = page.get_textpage()
+    width, height = page.get_size()
+    words: list[Seen] = []
+    word, boxes = "", []
+    for index in range(text_page.count_chars() + 1):
+        character = text_page.get_text_range(index, 1) if index < text_page.count_chars() else " "
+        if character.isspace() or not character:
+            if word:
+                words.append(Seen(word, _around(boxes)))
+            word, boxes = "", []
+            continue
+        word += character
+        left, bottom, right, top = text_page.get_charbox(index, loose=False)
+        corners = [_shown(page, width, height, x, y) for x, y in ((left, bottom), (right, top))]
+        boxes.append((*map(min, zip(*corners, strict=True)), *map(max, zip(*corners, strict=True))))
+    for thing in (text_page, page, document):
+        thing.close()
+    return words
+
+
+def _shown(page: object, width: float, height: float, x: float, y: float) -> tuple[float, float]:
+    import ctypes
+
+    from pypdfium2 import raw
+
+    fine = 1 << 16
+    across, down = ctypes.c_int(), ctypes.c_int()
+    raw.FPDF_PageToDevice(page, 0, 0, fine, fine, 0, x, y, across, down)
+    return across.value / fine, down.value / fine
+
+
+def mupdf(body: bytes) -> list[Seen]:
+    import pymupdf
+
+    with pymupdf.open(stream=body, filetype="pdf") as document:
+        page = document[0]
+        # Words come in the space of the page before it is turned.
+        turn, shown = page.rotation_matrix, page.rect
+        words = []
+        for left, top, right, bottom, text, *_ in page.get_text("words", sort=False):
+            box = pymupdf.Rect(left, top, right, bottom) * turn
+            words.append(
+                Seen(text, (box.x0 / shown.width, box.y0 / shown.height, box.x1 / shown.width, box.y1 / shown.height))
+            )
+        return words
+
+
+def pdfminer(body: bytes) -> list[Seen]:
+    from pdfminer.high_level import extract_text
+
+    return [Seen(text) for text in extract_text(io.BytesIO(body)).split()]
+
+
+def pypdf(body: bytes) -> list[Seen]:
+    from pypdf import PdfReader
+
+    return [Seen(text) for text in PdfReader(io.BytesIO(body)).pages[0].extract_text().split()]
+
+
+def poppler(body: bytes) -> list[Seen]:
+    with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
+        file.write(body)
+        file.flush()
+        command = ["pdftotext", "-bbox", "-cropbox", file.name, "-"]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", out))
+    words = []
+    for page in root.iter("{http://www.w3.org/1999/xhtml}page"):
+        width, height = float(page.get("width", 1)), float(page.get("height", 1))
+        for word in page.iter("{http://www.w3.org/1999/xhtml}word"):
+            box = [float(word.get(key, 0)) for key in ("xMin", "yMin", "xMax", "yMax")]
+            words.append(Seen(word.text or "", (box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
+    return words
+
+
+def poppler_plain(body: bytes) -> list[Seen]:
+    command = ["pdftotext", "-", "-"]
+    out = subprocess.run(command, input=body, capture_output=True, check=True, timeout=60).stdout
+    return [Seen(text) for text in out.decode().split()]
+
+
+def pdf_js(body: bytes) -> list[Seen]:
+    """Words as the text layer of the viewer has them: items joined, a line break where pdf.js sees one."""
+    with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
+        file.write(body)
+        file.flush()
+        script = Path(__file__).with_name("pdf_js.mjs")
+        command = ["node", str(script), str(pdf_js_package()), file.name]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return [Seen(text) for text in json.loads(out)["text"].split()]
+
+
+def pdf_js_package() -> Path | None:
+    """The folder of the npm package pdfjs-dist: named by ``CLOISTER_PDFJS``, or installed here."""
+    named = os.environ.get("CLOISTER_PDFJS")
+    folders = [Path(named)] if named else [Path(__file__).parents[2] / "build/node/node_modules/pdfjs-dist"]
+    return next((folder for folder in folders if (folder / "legacy/build/pdf.mjs").is_file()), None)
+
+
+def _around(boxes: list[Box]) -> Box:
+    columns = list(zip(*boxes, strict=True))
+    return min(columns[0]), min(columns[1]), max(columns[2]), max(columns[3])
+
+
+def _module(name: str, package: str) -> str | None:
+    return None if importlib.util.find_spec(name) else f"the Python package {package}"
+
+
+def _command(name: str, package: str) -> str | None:
+    return None if shutil.which(name) else f"the command {name} ({package})"
+
+
+QUICK = (
+    Reader("pdfium", pdfium, _module("pypdfium2", "pypdfium2")),
+    Reader("pypdf", pypdf, _module("pypdf", "pypdf")),
+    Reader("pdfminer", pdfminer, _module("pdfminer", "pdfminer.six")),
+    Reader("mupdf", mupdf, _module("pymupdf", "pymupdf")),
+)
+"""In this process, in milliseconds."""
+SLOW = (
+    Reader("poppler", poppler, _command("pdftotext", "Debian: poppler-utils")),
+    Reader("poppler-plain", poppler_plain, _command("pdftotext", "Debian: poppler-utils")),
+    Reader(
+        "pdf.js",
+        pdf_js,
+        _command("node", "Debian: nodejs")
+        or (None if pdf_js_package() else "the npm package pdfjs-dist (make test-pdf installs it)"),
+    ),
+)
+"""A process for each page."""
