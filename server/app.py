@@ -57,7 +57,7 @@ async def running(
     listens and says STARTING. Raises `SettingsError`, and `jail.errors.JailError` where a pool can't be started.
     """
     log = log or telemetry.logger(settings.log.format)
-    entries = catalogue.installed(settings.engines) if entries is None else tuple(entries)
+    entries = catalogue.installed(settings) if entries is None else tuple(entries)
     ocr = OcrService(settings, log)
     health = Health((service.NAME,))
     await health.set(serving=False)
@@ -141,8 +141,8 @@ def _pool(settings: Settings, entry: EngineEntry) -> Pool:
     return Pool(
         entry.zygote,
         Limits(
-            memory_bytes=cells.memory_bytes,
-            pids=cells.pids,
+            memory_bytes=max(cells.memory_bytes, entry.limits.memory_bytes),
+            pids=max(cells.pids, entry.limits.pids),
             cpu_s=cells.cpu_s,
             cpus=cells.cpus,
             reply_bytes=cells.reply_bytes,

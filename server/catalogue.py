@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from engines import registry
-from engines.registry import UnknownEngineError
+from engines.api import Limits
+from engines.errors import EngineError
 from jail.spec import ZygoteSpec
-from server.settings import SettingsError
+from server.settings import Settings, SettingsError
 
 JOB = "engines.job:OcrJob"
 
@@ -21,23 +23,27 @@ class EngineEntry:
     version: str
     model_version: str
     languages: tuple[str, ...]
+    limits: Limits
     zygote: ZygoteSpec
 
 
-def installed(names: Iterable[str]) -> tuple[EngineEntry, ...]:
-    """Entries of the engines called ``names``. Raises `SettingsError` where one is not installed."""
-    return tuple(_entry(name) for name in names)
+def installed(settings: Settings) -> tuple[EngineEntry, ...]:
+    """Entries of the engines that ``settings`` name. Raises `SettingsError` where one can't be made."""
+    return tuple(_entry(name, settings.engine.get(name, {})) for name in settings.engines)
 
 
-def _entry(name: str) -> EngineEntry:
+def _entry(name: str, options: Mapping[str, Any]) -> EngineEntry:
     try:
-        engine = registry.create(name)
-    except UnknownEngineError as error:
+        engine = registry.create(name, options)
+    except EngineError as error:
         raise SettingsError(f"engines: {error}") from error
+    if engine.program is not None:
+        raise SettingsError(f"engines: {name} executes {engine.program.path}, which cells can't do yet; leave it out")
     return EngineEntry(
         name=name,
         version=engine.version,
         model_version=engine.model_version,
         languages=engine.languages,
-        zygote=ZygoteSpec(job=JOB, kwargs={"engine": name}, policy=engine.policy),
+        limits=engine.limits,
+        zygote=ZygoteSpec(job=JOB, kwargs={"engine": name, "options": dict(options)}, policy=engine.policy),
     )

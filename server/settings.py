@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -91,7 +91,7 @@ class Cells(_Section):
     idle: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """cells of one engine kept ready; by default one for each CPU"""
     memory_bytes: Annotated[int, Field(ge=64 * _MIB)] = 1024 * _MIB
-    """memory one cell may take before it is killed; 64 MiB or more"""
+    """memory one cell may take before it is killed, 64 MiB or more; an engine that needs more gets what it needs"""
     pids: Annotated[int, Field(gt=0)] = 1
     """processes and threads one cell may have"""
     cpu_s: Annotated[int, Field(gt=0)] = 300
@@ -123,6 +123,8 @@ class Settings(BaseSettings):
 
     engines: Annotated[tuple[str, ...], Field(min_length=1)] = ("scribe",)
     default_engine: str = ""
+    engine: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """options of each engine, as it defines them: [engine.NAME]"""
     listen: Listen = Field(default_factory=Listen)
     limits: Limits = Field(default_factory=Limits)
     cells: Cells = Field(default_factory=Cells)
@@ -141,6 +143,15 @@ class Settings(BaseSettings):
         if self.default_engine and self.default_engine not in self.engines:
             raise ValueError(
                 f"default_engine {self.default_engine!r} is not one of engines; add it there or mend its name"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_of_engines(self) -> Settings:
+        strangers = self.engine.keys() - set(self.engines)
+        if strangers:
+            raise ValueError(
+                f"there are options for {', '.join(sorted(strangers))}, not named in engines; add it there"
             )
         return self
 

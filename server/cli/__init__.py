@@ -10,6 +10,7 @@ app = typer.Typer(
     name="cloister",
     help="Reads scans, each in a jailed process of its own.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_show_locals=False,
 )
 app.command("serve")(serve.serve)

@@ -30,7 +30,7 @@ from server.renderings import Rendering
 
 
 def ocr(
-    files: Annotated[list[str], typer.Argument(help="Documents to read; - is standard input.", metavar="FILES...")],
+    files: Annotated[list[str], typer.Argument(help="Documents to read; - is standard input.", metavar="FILE")],
     *,
     to: Annotated[Rendering, typer.Option("--to", help="What to write.")] = Rendering.TEXT,
     out: Annotated[

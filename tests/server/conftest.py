@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest_asyncio
 
+from engines.api import Limits
 from jail.spec import ZygoteSpec
 from server import telemetry
 from server.app import RunningServer, running
@@ -25,6 +26,7 @@ def tiny(name: str = "tiny", **kwargs: float | bool) -> EngineEntry:
         version="1.0",
         model_version="tiny-1",
         languages=("en",),
+        limits=Limits(memory_bytes=1 * MIB),
         zygote=ZygoteSpec(job="tests.server.jobs:TinyJob", kwargs=kwargs, policy="base"),
     )
 
