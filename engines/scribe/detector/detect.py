@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Page
-from engines.scribe.detector.lines import Lines, lines
+from engines.scribe.detector.lines import Lines, lines, skew
 from engines.scribe.detector.order import reading_order
 from engines.scribe.detector.regions import regions
 from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, rails, strip
@@ -25,7 +25,7 @@ def windows(page: Page) -> Windows:
     grey = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if pixels.size else np.zeros((0, 0), np.uint8)
     found, scale = find_lines(grey)
     pyramid = Pyramid(grey)
-    rail_of = rails(found, scale)
+    rail_of = rails(found, scale, grey.shape)
     pieces: list[NDArray[np.uint8]] = []
     line: list[int] = []
     offset: list[int] = []
@@ -61,6 +61,6 @@ def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
         size = (max(1, round(width / scale)), max(1, round(height / scale)))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
     found = lines(regions(grey))
-    full = found.rise + found.drop
-    order = reading_order(found.start, found.base - found.rise, found.end, found.base - found.rise + full)
-    return found.take(order), scale
+    y = found.base - found.rise
+    boxes = np.stack([found.start, y, found.end, found.base + found.drop], axis=1)
+    return found.take(reading_order(boxes, skew(found))), scale

@@ -73,11 +73,11 @@ def lines(found: NDArray[np.void]) -> Lines:
     letters, marks = np.concatenate([found[letter], colons]), found[~letter]
     _, label = np.unique(_chained(letters), return_inverse=True)
     fitted = _fit(letters, label, skew=None)
-    skew = _skew(fitted)
-    fitted = _fit(letters, label, skew=skew)
+    slope = skew(fitted)
+    fitted = _fit(letters, label, skew=slope)
     label = _joined(fitted)[label]
     _, label = np.unique(label, return_inverse=True)
-    fitted = _fit(letters, label, skew=skew)
+    fitted = _fit(letters, label, skew=slope)
     fitted = _with_marks(fitted, marks)
     return fitted.take(_plausible(fitted))
 
@@ -236,7 +236,7 @@ def _median(values: NDArray[np.float64], label: Indices, number: Indices) -> NDA
     return values[order][begin + number // 2] if len(values) else np.zeros(0)
 
 
-def _skew(fitted: Lines) -> float:
+def skew(fitted: Lines) -> float:
     """The page's slope: the median of its long chains', each counted by its length in letters; 0 where there is none."""
     long = (fitted.letters >= 5) & (fitted.end - fitted.start > 3 * fitted.size)
     if not long.any():

@@ -36,14 +36,18 @@ class Pyramid:
         return self._levels[depth], self._levels[depth].shape[1] / self._levels[0].shape[1]
 
 
-def rails(line: Lines, scale: float) -> list[Rails]:
-    """A pair of rails for each line, in px of the full page; ``scale`` is px of the page per px of the lines."""
+def rails(line: Lines, scale: float, shape: tuple[int, ...]) -> list[Rails]:
+    """A pair of rails for each line, in px of the full page of ``shape`` (height, width), inside it.
+
+    ``scale`` is px of the page per px of the lines.
+    """
+    limit = np.array([shape[1], shape[0]], np.float64)
     full = line.rise + line.drop
     margin = MARGIN * full
     out = []
     for index in range(len(line)):
-        start = float(line.start[index] - SIDE * full[index])
-        end = float(line.end[index] + SIDE * full[index])
+        start = max(0.0, float(line.start[index] - SIDE * full[index]))
+        end = min(shape[1] / scale, float(line.end[index] + SIDE * full[index]))
         tilt = float(np.hypot(1.0, line.slope[index]))
         strip_height = float(full[index] + 2 * margin[index])
         columns = int(np.ceil((end - start) * tilt / strip_height * HEIGHT))
@@ -61,8 +65,8 @@ def rails(line: Lines, scale: float) -> list[Rails]:
         bottom = foot - normal * (line.drop[index] + margin[index]) * cosine
         out.append(
             Rails(
-                top=(top * scale).astype(np.float32),
-                bottom=(bottom * scale).astype(np.float32),
+                top=np.clip(top * scale, 0, limit).astype(np.float32),
+                bottom=np.clip(bottom * scale, 0, limit).astype(np.float32),
                 columns=columns,
                 inverted=bool(line.light[index]),
             )

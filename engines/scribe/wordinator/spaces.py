@@ -1,0 +1,90 @@
+"""Where words end: spaces that the net saw, and gaps in the ink that it didn't."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.scribe.windows import HEIGHT
+from engines.scribe.wordinator.stitch import Strip
+from engines.scribe.wordinator.trace import Act, Decision
+
+ALWAYS = 0.9 * HEIGHT
+"""A gap in the ink of so many columns splits whatever the line's letters do."""
+OVER_LETTERS = 2.6
+"""A gap splits that is so many times as wide as a wide gap between the line's letters,"""
+OVER_PITCH = 0.85
+"""and that is at least this part of the usual distance from letter to letter."""
+NEVER = 1
+"""A space over a gap in the ink of no more columns, in a line whose letters stand further apart, is none."""
+
+
+def gaps(ink: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Starts and ends of the runs of columns without ink."""
+    edges = np.diff(np.concatenate([[False], ~ink, [False]]).astype(np.int8))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+
+
+def breaks(
+    strip: Strip, letters: NDArray[np.intp], seen: NDArray[np.bool_], trace: list[Decision]
+) -> NDArray[np.bool_]:
+    """Whether a word ends between each letter and the next: bool (n - 1,).
+
+    ``letters`` (n,) are the indices of the strip's characters that are no spaces, ``seen`` (n - 1,) tells where the net
+    saw a space between two of them.
+    """
+    columns = strip.columns[letters]
+    starts, ends = gaps(strip.ink)
+    width = _widest(columns, starts, ends)
+    inside = ~seen
+    for seam in strip.seams:
+        inside[(columns[:-1] < seam) & (columns[1:] >= seam)] = False
+    usual = width[inside]
+    pitch = np.diff(columns)[inside]
+    wide = float(np.quantile(usual, 0.75)) if len(usual) >= 3 else 0.12 * HEIGHT
+    step = float(np.median(pitch)) if len(pitch) >= 3 else 0.45 * HEIGHT
+    at_least = min(ALWAYS, max(OVER_LETTERS * max(wide, 2.0), OVER_PITCH * step))
+    split = ~seen & (width >= at_least)
+    out = seen | split
+    for index in np.flatnonzero(split):
+        trace.append(_decision(Act.SPLIT, strip, letters, columns, width, int(index)))
+    for index in _at_seams(columns, strip.seams):
+        if not seen[index] and not split[index]:
+            if width[index] >= _seam_gap(wide, step):
+                out[index] = True
+                trace.append(_decision(Act.SPLIT, strip, letters, columns, width, index))
+            else:
+                trace.append(_decision(Act.JOIN, strip, letters, columns, width, index))
+    return out
+
+
+def _seam_gap(wide: float, step: float) -> float:
+    """The gap from which on two windows that met belong to two words: no net looked across, so it is the likelier."""
+    return max(1.6 * wide, 0.4 * step, 4.0)
+
+
+def _widest(columns: NDArray[np.float32], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The widest gap in the ink between each two neighbouring characters, px."""
+    between = np.searchsorted(columns, (starts + ends) / 2) - 1
+    valid = (between >= 0) & (between < len(columns) - 1)
+    width = np.zeros(max(len(columns) - 1, 0))
+    np.maximum.at(width, between[valid], (ends - starts)[valid].astype(np.float64))
+    return width
+
+
+def _at_seams(columns: NDArray[np.float32], seams: tuple[int, ...]) -> list[int]:
+    """Indices of the character pairs that stand on two sides of a seam."""
+    places = {int(np.searchsorted(columns, seam)) - 1 for seam in seams}
+    return sorted(place for place in places if 0 <= place < len(columns) - 1)
+
+
+def _decision(
+    act: Act,
+    strip: Strip,
+    letters: NDArray[np.intp],
+    columns: NDArray[np.float32],
+    width: NDArray[np.float64],
+    index: int,
+) -> Decision:
+    text = strip.text[letters[index]] + strip.text[letters[index + 1]]
+    return Decision(act, strip.line, float(columns[index] + columns[index + 1]) / 2, text, float(width[index]))

@@ -1,0 +1,77 @@
+"""A line's windows put together again: one sequence of characters with strip columns, and the ink beneath them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.scribe.detector.strips import ink_columns
+from engines.scribe.windows import Reading, Windows
+from engines.scribe.wordinator.trace import Act, Decision
+
+ALIKE = 10.0
+"""The same character read in two windows fires within so many columns of the overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The characters of one strip, spaces among them, left to right, and where its ink is.
+
+    ``columns`` and ``probabilities`` float32 (n,), in strip px; ``ink`` bool (strip columns,). ``seams`` are the strip
+    columns at which two windows met without overlapping.
+    """
+
+    line: int
+    text: str
+    columns: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    ink: NDArray[np.bool_]
+    seams: tuple[int, ...]
+
+
+def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp], trace: list[Decision]) -> Strip:
+    """The strip of windows ``members``, which belong to one line and stand from left to right."""
+    line = int(windows.line[members[0]])
+    ink = np.zeros(windows.rails[line].columns, np.bool_)
+    seams = []
+    text, columns, probabilities = "", np.zeros(0, np.float32), np.zeros(0, np.float32)
+    end = 0
+    for place in members:
+        reading = readings[place]
+        offset, width = int(windows.offset[place]), int(windows.width[place])
+        ink[offset : offset + width] |= ink_columns(windows.pixels[place, :, :width])
+        its_columns = reading.columns + offset
+        keep, skip = len(text), 0
+        if offset < end:
+            keep, skip = _meeting(text, columns, reading.text, its_columns, offset, end)
+            trace.append(Decision(Act.STITCH, line, (offset + end) / 2, reading.text[skip:], float(end - offset)))
+        elif end:
+            seams.append(offset)
+        text = text[:keep] + reading.text[skip:]
+        columns = np.concatenate([columns[:keep], its_columns[skip:]])
+        probabilities = np.concatenate([probabilities[:keep], reading.probabilities[skip:]])
+        end = offset + width
+    return Strip(line, text, columns, probabilities, ink, tuple(seams))
+
+
+def _meeting(
+    left: str, left_at: NDArray[np.float32], right: str, right_at: NDArray[np.float32], start: int, end: int
+) -> tuple[int, int]:
+    """How many characters of the left text to keep and of the right to skip, so that the overlap is taken once.
+
+    The texts meet in a character that both read at the same place, the nearest to the middle of the overlap, where both
+    see it whole; else in the middle.
+    """
+    middle = (start + end) / 2
+    best: tuple[float, int, int] | None = None
+    for i in np.flatnonzero(left_at >= start):
+        for j in np.flatnonzero(right_at <= end):
+            if left[i] == right[j] and abs(left_at[i] - right_at[j]) <= ALIKE:
+                away = abs(float(left_at[i] + right_at[j]) / 2 - middle)
+                if best is None or away < best[0]:
+                    best = (away, int(i) + 1, int(j) + 1)
+    if best is not None:
+        return best[1], best[2]
+    return int((left_at < middle).sum()), int((right_at < middle).sum())

@@ -1,0 +1,35 @@
+"""What the Wordinator decided, where, and on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Act(StrEnum):
+    """Kinds of decisions."""
+
+    STITCH = "stitch"
+    """Two overlapping windows were joined: text in the overlap was taken once."""
+    JOIN = "join"
+    """Two windows that meet, or two pieces of a word, became one word."""
+    SPLIT = "split"
+    """A word was split at a gap in the ink where the net saw no space."""
+    MERGE = "merge"
+    """A space the net saw was dropped: there is no gap in the ink."""
+    DROP = "drop"
+    """A word was taken for noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision: on strip ``line`` of the windows, at strip ``column`` (px), about ``text``.
+
+    ``measure`` is what it was decided on: a gap in px for splits, joins and merges, a confidence for drops.
+    """
+
+    act: Act
+    line: int
+    column: float
+    text: str
+    measure: float
