@@ -45,7 +45,7 @@ struct Nodes {
     }
 };
 
-// The canonical run of a component, once links are short.
+// One step along a link between runs of one component. Branches on noise are guessed wrong: there is none.
 inline std::int32_t representative(const Forest& forest, std::int32_t run) {
     const std::int32_t link = forest.link[run];
     return link < 0 ? ~link : run;
@@ -57,20 +57,17 @@ struct Order {
     std::int32_t count;
 };
 
-// Shortens links to one step and sums each run's length at its canonical run.
+// Shortens links between runs of one component to one step and sums each run's length at its canonical run.
 inline void gather(const Runs& runs, Forest& forest, Buffer<std::int32_t>& area) {
     for (std::ptrdiff_t y = 0; y < runs.height; ++y) {
         std::int32_t x = 0;
         for (std::int32_t run = runs.first[y]; run < runs.first[y + 1]; ++run) {
-            const std::int32_t length = runs.end[run] - x;
+            // Links between runs of one component lead to earlier runs, whose links are short by now: two steps do.
+            const std::int32_t canonical = representative(forest, representative(forest, run));
+            forest.link[run] = canonical == run ? forest.link[run] : ~canonical;
+            area[run] = 0;
+            area[canonical] += runs.end[run] - x;
             x = runs.end[run];
-            if (forest.link[run] < 0) {  // an alias is younger than what it stands for, whose link is short by now
-                const std::int32_t canonical = representative(forest, ~forest.link[run]);
-                forest.link[run] = ~canonical;
-                area[canonical] += length;
-            } else {
-                area[run] = length;
-            }
         }
     }
 }
@@ -80,9 +77,13 @@ inline Order sorted(const Runs& runs, const Forest& forest) {
     std::int32_t start[257] = {};
     for (std::int32_t run = 1; run <= runs.count; ++run) start[forest.height[run] + 1] += forest.link[run] >= 0;
     for (int h = 0; h < 256; ++h) start[h + 1] += start[h];
-    Order order{Buffer<std::int32_t>(start[256]), start[256]};
-    for (std::int32_t run = 1; run <= runs.count; ++run)
-        if (forest.link[run] >= 0) order.run[start[forest.height[run]]++] = run;
+    Order order{Buffer<std::int32_t>(start[256] + 1), start[256]};
+    for (std::int32_t run = 1; run <= runs.count; ++run) {
+        const bool canonical = forest.link[run] >= 0;
+        std::int32_t& next = start[forest.height[run]];
+        order.run[canonical ? next : order.count] = run;  // behind the end lies what nobody reads
+        next += canonical;
+    }
     return order;
 }
 

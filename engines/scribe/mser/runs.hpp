@@ -4,21 +4,25 @@
 // the same for both polarities, so they are found once.
 #pragma once
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <stdexcept>
 
 namespace mser {
 
-// Uninitialised memory of a fixed length. A vector would write zeros first and so touch every page of it twice.
+// Uninitialised memory of a fixed length. A vector would write zeros first and so touch every page of it twice. Long
+// buffers ask for huge pages: a page fault in a freshly forked cell costs more than the work on what it brings.
 template <typename T>
 class Buffer {
 public:
-    explicit Buffer(std::size_t length)
-        : items_(static_cast<T*>(std::malloc((length + (length == 0)) * sizeof(T)))) {
+    explicit Buffer(std::size_t length) : items_(static_cast<T*>(allocate(std::max<std::size_t>(length, 1) * sizeof(T)))) {
         if (!items_) throw std::bad_alloc();
     }
     T& operator[](std::ptrdiff_t i) { return items_.get()[i]; }
@@ -29,7 +33,7 @@ public:
     // Gives the memory back to the system from `length` on.
     void shrink(std::size_t length) {
         T* old = items_.release();
-        T* moved = static_cast<T*>(std::realloc(old, (length + (length == 0)) * sizeof(T)));
+        T* moved = static_cast<T*>(std::realloc(old, std::max<std::size_t>(length, 1) * sizeof(T)));
         items_.reset(moved ? moved : old);
     }
 
@@ -37,11 +41,46 @@ public:
     T* release() { return items_.release(); }
 
 private:
+    static constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+    static void* allocate(std::size_t bytes) {
+        if (bytes < 2 * huge_page) return std::malloc(bytes);
+        void* memory = std::aligned_alloc(huge_page, (bytes + huge_page - 1) / huge_page * huge_page);
+        // Advice only: where the kernel has no huge pages to give, small ones do.
+        if (memory) madvise(memory, bytes, MADV_HUGEPAGE);
+        return memory;
+    }
+
     struct Free {
         void operator()(T* items) const { std::free(items); }
     };
     std::unique_ptr<T, Free> items_;
 };
+
+// Rows are walked eight bytes at a time where nothing happens, which on a page is nearly everywhere.
+inline std::uint64_t eight(const std::uint8_t* bytes) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes, 8);
+    return word;
+}
+
+// Writes the indices below `length` whose flag is 1 to `out`, which has room for `length` + 1; their number.
+inline std::ptrdiff_t positions(const std::uint8_t* flag, std::ptrdiff_t length, std::int32_t* out) {
+    std::ptrdiff_t count = 0, x = 0;
+    const auto one = [&] {
+        out[count] = static_cast<std::int32_t>(x);
+        count += flag[x];
+        ++x;
+    };
+    while (x + 8 <= length) {
+        if (eight(flag + x) == 0)
+            x += 8;
+        else
+            for (int i = 0; i < 8; ++i) one();
+    }
+    while (x < length) one();
+    return count;
+}
 
 // Grey pixels in memory of any layout. Strides in bytes, negative ones too.
 struct Image {
@@ -80,13 +119,25 @@ public:
     void split(std::ptrdiff_t y, const std::uint8_t* row, std::int32_t* index) {
         std::int32_t run = first[y];
         std::uint8_t previous = row[0];
-        for (std::ptrdiff_t x = 0; x < width; ++x) {  // without a branch: the last write to a run's end is the right one
+        std::ptrdiff_t x = 0;
+        level[run] = previous;
+        const auto one = [&] {  // without a branch: the last write to a run's end is the right one
             run += row[x] != previous;
             previous = row[x];
-            end[run] = static_cast<std::uint16_t>(x + 1);
             level[run] = previous;
             index[x] = run;
+            end[run] = static_cast<std::uint16_t>(++x);
+        };
+        while (x + 8 <= width) {
+            if (eight(row + x) == previous * 0x0101010101010101u) {
+                std::fill_n(index + x, 8, run);
+                x += 8;
+                end[run] = static_cast<std::uint16_t>(x);
+            } else {
+                for (int i = 0; i < 8; ++i) one();
+            }
         }
+        while (x < width) one();
         first[y + 1] = run + 1;
     }
 
