@@ -10,7 +10,7 @@ from engines.api import Page
 from engines.scribe.detector.lines import Lines, lines, skew
 from engines.scribe.detector.order import reading_order
 from engines.scribe.detector.regions import regions
-from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, rails, strip
+from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, middle_grey, rails, strip
 from engines.scribe.windows import HEIGHT, WIDTH, Windows
 
 MAX_AREA = 2_400_000
@@ -32,7 +32,7 @@ def windows(page: Page) -> Windows:
     width: list[int] = []
     for index, rail in enumerate(rail_of):
         cut = strip(pyramid, rail)
-        ground = np.uint8(np.median(cut[::3, ::3]))
+        ground = np.uint8(middle_grey(cut[::2, ::3]))
         for begin, columns in cuts(ink_columns(cut)):
             window = np.full((HEIGHT, WIDTH), ground, np.uint8)
             window[:, :columns] = cut[:, begin : begin + columns]

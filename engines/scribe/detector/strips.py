@@ -15,6 +15,8 @@ SIDE = 0.25
 """Room left and right of a line's ink, as a part of the ink's height."""
 MAX_COLUMNS = 64 * WIDTH
 """Longer strips are noise a pixel high; they are squeezed."""
+STRAIGHT = 0.3
+"""Rails that leave a straight line by less than this, px, are cut in one affine step."""
 MAX_SHRINK = 1.5
 """Strips are cut from a smaller copy of the page where they would shrink more than this, so that no pixel goes unseen."""
 
@@ -41,57 +43,76 @@ def rails(line: Lines, scale: float, shape: tuple[int, ...]) -> list[Rails]:
 
     ``scale`` is px of the page per px of the lines.
     """
-    limit = np.array([shape[1], shape[0]], np.float64)
     full = line.rise + line.drop
-    margin = MARGIN * full
-    out = []
-    for index in range(len(line)):
-        start = max(0.0, float(line.start[index] - SIDE * full[index]))
-        end = min(shape[1] / scale, float(line.end[index] + SIDE * full[index]))
-        tilt = float(np.hypot(1.0, line.slope[index]))
-        strip_height = float(full[index] + 2 * margin[index])
-        columns = int(np.ceil((end - start) * tilt / strip_height * HEIGHT))
-        columns = min(max(columns, 1), MAX_COLUMNS)
-        points = -(-columns // STEP) + 1
-        x = start + np.arange(points) * (STEP * (end - start) / columns)
-        from_middle = x - float(line.middle[index])
-        slope = float(line.slope[index]) + 2 * float(line.bend[index]) * from_middle
-        y = float(line.base[index]) + (float(line.slope[index]) + float(line.bend[index]) * from_middle) * from_middle
-        length = np.hypot(1.0, slope)
-        normal = np.stack([slope / length, -1 / length], axis=1)  # points up, away from the baseline
-        foot = np.stack([x, y], axis=1)
-        cosine = (1 / length)[:, None]
-        top = foot + normal * (line.rise[index] + margin[index]) * cosine
-        bottom = foot - normal * (line.drop[index] + margin[index]) * cosine
-        out.append(
-            Rails(
-                top=np.clip(top * scale, 0, limit).astype(np.float32),
-                bottom=np.clip(bottom * scale, 0, limit).astype(np.float32),
-                columns=columns,
-                inverted=bool(line.light[index]),
-            )
+    start = np.maximum(line.start - SIDE * full, 0).astype(np.float64)
+    end = np.minimum(line.end + SIDE * full, shape[1] / scale).astype(np.float64)
+    strip_height = (1 + 2 * MARGIN) * full
+    columns = np.ceil((end - start) * np.hypot(1.0, line.slope) / strip_height * HEIGHT)
+    columns = np.clip(columns, 1, MAX_COLUMNS).astype(np.intp)
+    points = -(-columns // STEP) + 1
+    which = np.repeat(np.arange(len(line)), points)
+    ends = np.cumsum(points)
+    x = start[which] + (np.arange(len(which)) - (ends - points)[which]) * (STEP * (end - start) / columns)[which]
+    from_middle = x - line.middle[which]
+    slope = line.slope[which] + 2 * line.bend[which] * from_middle
+    foot = np.stack([x, line.at(x, which)], axis=1)
+    up = np.stack([slope, np.full(len(x), -1.0)], axis=1) / (1 + slope * slope)[:, None]
+    top = foot + up * (line.rise + MARGIN * full)[which][:, None]
+    bottom = foot - up * (line.drop + MARGIN * full)[which][:, None]
+    limit = np.array([shape[1], shape[0]], np.float64)
+    top = np.clip(top * scale, 0, limit).astype(np.float32)
+    bottom = np.clip(bottom * scale, 0, limit).astype(np.float32)
+    return [
+        Rails(its_top, its_bottom, int(length), bool(light))
+        for its_top, its_bottom, length, light in zip(
+            np.split(top, ends[:-1]), np.split(bottom, ends[:-1]), columns, line.light, strict=True
         )
-    return out
+    ] if len(line) else []
 
 
 def strip(pyramid: Pyramid, rail: Rails) -> NDArray[np.uint8]:
     """What lies between the rails, uint8 (HEIGHT, columns), dark on light."""
     height = float(np.hypot(*(rail.bottom[0] - rail.top[0])))
     page, scale = pyramid.level(height / HEIGHT)
-    columns = np.arange(rail.columns, dtype=np.float32) + 0.5
-    top, bottom = rail.at(columns)
-    part = ((np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT)[:, None, None]
-    points = (top[None] + (bottom - top)[None] * part) * np.float32(scale) - np.float32(0.5)
-    cut = cv2.remap(page, points, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if _straight(rail.top) and _straight(rail.bottom):
+        span = (len(rail.top) - 1) * STEP
+        along = (rail.top[-1] - rail.top[0]) * (scale / span)
+        down = (rail.bottom[0] - rail.top[0]) * (scale / HEIGHT)
+        origin = rail.top[0] * scale + (along + down) / 2 - 0.5
+        matrix = np.stack([along, down, origin], axis=1).astype(np.float64)
+        cut = cv2.warpAffine(
+            page,
+            matrix,
+            (rail.columns, HEIGHT),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    else:
+        top, bottom = rail.at(np.arange(rail.columns, dtype=np.float32) + np.float32(0.5))
+        part = ((np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT)[:, None, None]
+        points = (top[None] + (bottom - top)[None] * part) * np.float32(scale) - np.float32(0.5)
+        cut = cv2.remap(page, points, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.subtract(255, cut) if rail.inverted else cut
+
+
+def _straight(points: NDArray[np.float32]) -> bool:
+    """True where points that are evenly spaced lie on a line, within a fraction of a px."""
+    even = np.linspace(points[0], points[-1], len(points))
+    return bool(np.abs(points - even).max() < STRAIGHT)
+
+
+def middle_grey(pixels: NDArray[np.uint8]) -> int:
+    """The median of pixels; of a strip, its ground."""
+    flat = pixels.ravel()
+    return int(np.partition(flat, len(flat) // 2)[len(flat) // 2])
 
 
 def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """True for the columns of a strip that hold ink (the rows at its edges, where neighbours show, left out)."""
     core = cut[3:-3]
-    ground = float(np.median(core[::2, ::2]))
-    dark = float(core.min(initial=255))
-    return core.min(axis=0) < ground - 0.35 * (ground - dark)
+    ground = middle_grey(core[::2, ::3])
+    darkest = core.min(axis=0)
+    return darkest < ground - 0.35 * (ground - int(darkest.min(initial=255)))
 
 
 def cuts(ink: NDArray[np.bool_]) -> list[tuple[int, int]]:
