@@ -29,19 +29,18 @@ class Scribe:
     program = None
 
     def __init__(self) -> None:
-        self.model_version = str(json.loads((WEIGHTS / "meta.json").read_text(encoding="utf-8"))["version"])
+        self.model_version = str(json.loads((WEIGHTS / "word.json").read_text(encoding="utf-8"))["version"])
         self._recogniser: Recogniser | None = None
 
     def load(self) -> None:
-        """Read the weights and warm the net for every shape. Raises OSError where the weights are missing."""
+        """Read the weights and warm the net for every shape. Raises `WeightsError` where they can't be used."""
         import cv2
 
         # A pool of threads does not survive the fork.
         cv2.setNumThreads(0)
         from engines.scribe.recogniser.reader import Recogniser
 
-        self._recogniser = Recogniser()
-        self._recogniser.load(WEIGHTS)
+        self._recogniser = Recogniser.load(WEIGHTS)
 
     def recognize(self, page: Page) -> PageText:
         """Read a page. Raises RuntimeError before `load`."""
