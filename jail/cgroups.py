@@ -116,7 +116,7 @@ class Tree:
     def __init__(self, parents: Sequence[Path], *, unified: bool) -> None:
         """``parents`` exist already: one for version 2; for version 1 those of `_CONTROLLERS`, in that order."""
         self._unified = unified
-        self._parents = list(dict.fromkeys(parents))
+        self.parents = list(dict.fromkeys(parents))
         self._by_controller = dict(zip(_CONTROLLERS, list(parents) * 3 if unified else parents, strict=True))
         self.name = _PREFIX + secrets.token_hex(4)
         self._locks: list[int] = []
@@ -149,14 +149,14 @@ class Tree:
         controllers down, so these move to a group ``supervisor`` beside the cells.
         """
         try:
-            for parent in self._parents:
+            for parent in self.parents:
                 self._clear_stale(parent)
             if self._unified:
-                self._hand_down(self._parents[0], own_pids)
-            for parent in self._parents:
+                self._hand_down(self.parents[0], own_pids)
+            for parent in self.parents:
                 self._locks.append(self._make_locked(parent / self.name))
             if self._unified:
-                self._enable(self._parents[0] / self.name)
+                self._enable(self.parents[0] / self.name)
         except OSError as error:
             raise SetUpError(
                 Layer.CGROUPS, f"{error.filename or 'a control file'}: {error.strerror}", _DELEGATE
@@ -165,7 +165,7 @@ class Tree:
     def make(self, cell: str, bounds: Bounds) -> None:
         """Make the group of a cell and write its bounds."""
         try:
-            for parent in self._parents:
+            for parent in self.parents:
                 _make(parent / self.name / cell)
             for path, value, needed in self._bounds(cell, bounds):
                 if needed or path.exists():
@@ -192,7 +192,7 @@ class Tree:
     def join(self, cell: str) -> None:
         """Move this process into the group of ``cell``."""
         try:
-            for parent in self._parents:
+            for parent in self.parents:
                 _write(parent / self.name / cell / "cgroup.procs", "0")
         except OSError as error:
             fix = f"start the server inside the group that holds its cells, or {_DELEGATE}"
@@ -213,13 +213,13 @@ class Tree:
 
     def remove(self, cell: str) -> bool:
         """Remove the group of a cell that has ended; False where the kernel still holds it for a moment."""
-        gone = [_remove(parent / self.name / cell) for parent in self._parents]
+        gone = [_remove(parent / self.name / cell) for parent in self.parents]
         return all(gone)
 
     def close(self) -> None:
         """Remove this server's group and all that is left in it."""
         deadline = time.monotonic() + _CLOSE_S
-        left = [parent / self.name for parent in self._parents]
+        left = [parent / self.name for parent in self.parents]
         while left := [group for group in left if not _remove_with_children(group)]:
             if time.monotonic() > deadline:
                 break  # the next start of a server here removes it

@@ -101,7 +101,8 @@ def _of_signal(number: int, end: Exit, cpu_s: int, cause: Result | None) -> Resu
         return Result(Status.CRASHED, f"died of {signal.Signals(number).name}", usage)
     if end.oom_kills:
         return Result(Status.MEMORY, "killed at its memory limit", usage)
-    if usage.cpu_s >= cpu_s:
+    # The kernel counts whole ticks against this limit, and so kills before rusage has reached it.
+    if usage.cpu_s >= cpu_s / 2:
         return Result(Status.TIMEOUT, f"used up its {cpu_s} s of CPU", usage)
     return Result(Status.KILLED, "killed from outside", usage)
 

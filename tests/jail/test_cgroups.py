@@ -1,0 +1,131 @@
+"""Hierarchies as hosts have them, and the files of version 2 on a tree of ordinary files.
+
+The kernel here may offer only one version to real cells, which `test_pool` and `test_cell` run in; the other's paths and
+values are held here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jail import cgroups
+from jail.cgroups import Bounds, Evidence, Tree, mounts
+from jail.errors import SetUpError
+
+HYBRID = (
+    "25 20 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
+    "26 25 0:23 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+    "27 25 0:24 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n"
+    "28 25 0:25 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n"
+)
+HYBRID_OWN = "3:cpu,cpuacct:/\n2:memory:/user/7\n1:name=systemd:/user\n0::/user.slice\n"
+CONTAINER = "40 30 0:30 /docker/abc /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw\n"
+BOUNDS = Bounds(memory_bytes=1 << 20, pids=1, cpus=0.5)
+
+
+def test_every_hierarchy_is_found_with_the_own_group_in_it() -> None:
+    found = {tuple(sorted(mount.controllers)): mount for mount in mounts(HYBRID, HYBRID_OWN)}
+    assert found["memory",].group(None) == Path("/sys/fs/cgroup/memory/user/7")
+    assert found["cpu", "cpuacct"].group(None) == Path("/sys/fs/cgroup/cpu,cpuacct")
+    assert found[()].group(None) == Path("/sys/fs/cgroup/unified/user.slice")
+
+
+def test_a_parent_is_below_the_own_group_or_from_the_root() -> None:
+    memory = next(mount for mount in mounts(HYBRID, HYBRID_OWN) if "memory" in mount.controllers)
+    assert memory.group("cells") == Path("/sys/fs/cgroup/memory/user/7/cells")
+    assert memory.group("/cells") == Path("/sys/fs/cgroup/memory/cells")
+
+
+def test_a_container_sees_its_own_group_at_the_mount() -> None:
+    (mount,) = mounts(CONTAINER, "0::/docker/abc/inner\n")
+    assert mount.group(None) == Path("/sys/fs/cgroup/inner")
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A delegated group of version 2, of files: making a group makes its files, removing it removes them."""
+
+    def make(group: Path) -> None:
+        group.mkdir()
+        files = {
+            "cgroup.procs": "",
+            "cgroup.subtree_control": "",
+            "cgroup.controllers": "cpu io memory pids",
+            "cgroup.type": "domain",
+            "memory.max": "max",
+            "memory.swap.max": "max",
+            "memory.oom.group": "0",
+            "memory.events": "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\n",
+            "memory.peak": "777",
+            "pids.max": "max",
+            "cpu.max": "max 100000",
+        }
+        for name, content in files.items():
+            (group / name).write_text(content)
+
+    def remove(group: Path) -> bool:
+        if group.exists():
+            shutil.rmtree(group)
+        return True
+
+    monkeypatch.setattr(cgroups, "_make", make)
+    monkeypatch.setattr(cgroups, "_remove", remove)
+    make(tmp_path / "cloister.service")
+    return tmp_path / "cloister.service"
+
+
+def value(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def test_version_2_moves_the_server_aside_and_hands_controllers_down(parent: Path) -> None:
+    (parent / "cgroup.procs").write_text("10\n11\n")
+    tree = Tree([parent], unified=True)
+    tree.prepare([10, 11, 12])
+    assert value(parent / "supervisor/cgroup.procs") in {"10", "11"}
+    assert value(parent / "cgroup.subtree_control") == "+cpu +memory +pids"
+    assert value(parent / tree.name / "cgroup.subtree_control") == "+cpu +memory +pids"
+    tree.close()
+    assert not (parent / tree.name).exists()
+
+
+def test_version_2_moves_no_strangers(parent: Path) -> None:
+    (parent / "cgroup.procs").write_text("10\n99\n")
+    with pytest.raises(SetUpError, match="1 processes that are not this server's"):
+        Tree([parent], unified=True).prepare([10])
+
+
+def test_version_2_bounds_a_cell_and_keeps_its_evidence(parent: Path) -> None:
+    tree = Tree([parent], unified=True)
+    tree.prepare([])
+    tree.make("7", BOUNDS)
+    cell = parent / tree.name / "7"
+    assert value(cell / "memory.max").startswith("1048576")
+    assert value(cell / "memory.swap.max")[0] == "0"
+    assert value(cell / "pids.max")[0] == "1"
+    assert value(cell / "cpu.max").startswith("50000 100000")
+    tree.join("7")
+    assert value(cell / "cgroup.procs") == "0"
+    assert tree.evidence("7") == Evidence(oom_kills=2, memory_peak_bytes=777)
+    assert tree.remove("7")
+    tree.close()
+
+
+def test_a_group_in_use_is_not_taken_for_a_dead_servers(parent: Path) -> None:
+    first, second = Tree([parent], unified=True), Tree([parent], unified=True)
+    first.prepare([])
+    second.prepare([])
+    assert (parent / first.name).exists()
+    first.close()
+    second.close()
+
+
+def test_a_missing_control_file_is_named(parent: Path) -> None:
+    tree = Tree([parent], unified=True)
+    tree.prepare([])
+    with pytest.raises(SetUpError, match=r"missing/cgroup\.procs"):
+        tree.join("missing")
+    tree.close()
