@@ -1,4 +1,4 @@
-"""A server of its own: ``python -m tests.jail.serve_deeds [CGROUP_PARENT]``. Runs one request of each kind, then waits."""
+"""A server of its own, ``python -m tests.jail.serve_deeds [CGROUP_PARENT]``: one request a kind, then it waits."""
 
 from __future__ import annotations
 

@@ -102,5 +102,5 @@ async def test_each_step_is_timed(pool: Pool) -> None:
     names = [name for name, _ in run.set_up.steps]
     assert names[:2] == ["cgroup made", "fork"]
     assert names[2:] == [step.name for step in STEPS if step.layer in pool.layers_in_force]
-    assert 0 < run.set_up.seconds
+    assert run.set_up.seconds > 0
     assert all(seconds >= 0 for _, seconds in run.set_up.steps)

@@ -1,7 +1,7 @@
 """Hierarchies as hosts have them, and the files of version 2 on a tree of ordinary files.
 
-The kernel here may offer only one version to real cells, which `test_pool` and `test_cell` run in; the other's paths and
-values are held here.
+A kernel offers one version to real cells, that which `test_pool` and `test_cell` run in; the other's paths and values
+are held here.
 """
 
 from __future__ import annotations

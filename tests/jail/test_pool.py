@@ -276,7 +276,7 @@ async def test_all_layers_are_in_force_otherwise(pool: Pool) -> None:
 
 async def test_a_cgroup_that_is_not_there_stops_the_start() -> None:
     pool = Pool(ZygoteSpec(JOB), LIMITS, layers=Layers(cgroup_parent="/no/such/group"))
-    with pytest.raises(SetUpError, match="layer cgroups: .*Delegate=yes") as caught:
+    with pytest.raises(SetUpError, match=r"layer cgroups: .*Delegate=yes") as caught:
         await pool.start()
     assert caught.value.layer is Layer.CGROUPS
 
