@@ -4,7 +4,8 @@
         ...  # server.address answers
 
 Health (`grpc.health.v1`, for "" and for the service's name) is SERVING only while every engine can serve: not while
-engines load, not while draining, not when a pool has lost its zygote.
+engines load, not while draining, not when a pool has lost its zygote. For "cloister.jail" it is SERVING only while no
+layer of the jail is off either.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from server.catalogue import EngineEntry
 from server.health import SERVICE_NAME, Health
 from server.hosts import EngineHost
 from server.service import OcrService
-from server.settings import Settings, SettingsError
+from server.settings import Settings, SettingsError, is_local
 
 # What a request may hold beside its document: options, and room for us to refuse one a little too large ourselves.
 _MESSAGE_SLACK_BYTES = 1024 * 1024
 # For the last messages to leave once every call has been answered or ended.
 _FLUSH_S = 1.0
+# Calls of one connection beyond those that can be admitted: health, reflection, and documents on their way to refusal.
+_SPARE_STREAMS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,17 @@ async def running(
     grpc_server, address = await _listening(settings, ocr, health)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(grpc_server.stop, _FLUSH_S)
-        log.info("listening", address=address)
+        (log.info if is_local(address) else log.warning)("listening", address=address)
         hosts = await _started(settings, entries, stack)
         server = RunningServer(address, hosts)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
         stack.push_async_callback(health.shut_down)
-        await stack.enter_async_context(_background(health.watch(hosts, log)))
         ocr.serve(hosts)
+        await stack.enter_async_context(_background(health.watch(hosts, log)))
         for host in hosts:
-            log.info(
-                "engine", engine=host.entry.name, version=host.entry.version, layers_off=sorted(host.pool.layers_off)
+            off = sorted(host.pool.layers_off)
+            (log.warning if off else log.info)(
+                "engine", engine=host.entry.name, version=host.entry.version, layers_off=off
             )
         yield server
         log.info("draining", limit_s=settings.limits.drain_s)
@@ -105,10 +109,13 @@ async def serve(settings: Settings, entries: Iterable[EngineEntry] | None = None
 
 
 async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tuple[grpc.aio.Server, str]:
+    places = len(settings.engines) * (settings.cells.busy + settings.limits.queue)
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", settings.limits.document_bytes + _MESSAGE_SLACK_BYTES),
             ("grpc.max_send_message_length", -1),
+            # A connection can't make us hold more documents than can be admitted, and some to refuse.
+            ("grpc.max_concurrent_streams", places + _SPARE_STREAMS),
             # Two servers on one port would each get some of the calls.
             ("grpc.so_reuseport", 0),
         )

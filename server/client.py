@@ -6,38 +6,47 @@
             for page in pages: ...
         pages.summary.provenance.engine
 
-Errors are those of `server.errors`. Calls that the server asks to come back for (it is starting, full, or going away)
-are tried again up to four times by gRPC itself, at the time the server names, within the call's deadline.
+Errors are those of `server.errors`. A server that can't be reached, is starting or going away is asked again by gRPC
+itself, and one whose queue is full by us, where the document is at hand for it (`recognize`): four times at most, when
+the server says, within the call's deadline.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from itertools import count
 from types import TracebackType
 from typing import Self
 
 import grpc
 
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
-from server.errors import CloisterError, received
+from server.admission import Deadline
+from server.errors import CloisterError, Reason, received
 
 DEADLINE_S = 60.0
 """Seconds a call may take where nothing else is said."""
 
 _CHUNK_BYTES = 256 * 1024
-_RETRIED = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+_ATTEMPTS = 5
+# Callers that were turned away together must not come back together.
+_JITTER = 0.5
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
             "name": [{"service": "cloister.v1.OcrService"}],
             "retryPolicy": {
-                "maxAttempts": 5,
+                "maxAttempts": _ATTEMPTS,
                 "initialBackoff": "0.2s",
                 "maxBackoff": "5s",
                 "backoffMultiplier": 2,
-                # The server says by push-back which of these are worth a retry, and when.
-                "retryableStatusCodes": list(_RETRIED),
+                # The server says by push-back which are worth a retry, and when. Not RESOURCE_EXHAUSTED: gRPC's own
+                # refusal of a message that is too large has that code too, and would be sent five times.
+                "retryableStatusCodes": ["UNAVAILABLE"],
             },
         }
     ]
@@ -78,10 +87,17 @@ class Client:
     ) -> ocr_pb2.RecognizeResponse:
         """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
         request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs))
-        try:
-            return self._stub.Recognize(request, timeout=deadline_s or self._deadline_s)
-        except grpc.RpcError as error:
-            raise _cloister_error(error) from error
+        deadline = Deadline.after(deadline_s or self._deadline_s)
+        for attempt in count(1):
+            try:
+                return self._stub.Recognize(request, timeout=deadline.remaining_s)
+            except grpc.RpcError as error:
+                refusal = _cloister_error(error)
+                pause_s = _pause_s(refusal, attempt, deadline)
+                if pause_s is None:
+                    raise refusal from error
+            time.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
 
     def stream(
         self,
@@ -139,10 +155,17 @@ class AsyncClient:
     ) -> ocr_pb2.RecognizeResponse:
         """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
         request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs))
-        try:
-            return await self._stub.Recognize(request, timeout=deadline_s or self._deadline_s)
-        except grpc.aio.AioRpcError as error:
-            raise _cloister_error(error) from error
+        deadline = Deadline.after(deadline_s or self._deadline_s)
+        for attempt in count(1):
+            try:
+                return await self._stub.Recognize(request, timeout=deadline.remaining_s)
+            except grpc.aio.AioRpcError as error:
+                refusal = _cloister_error(error)
+                pause_s = _pause_s(refusal, attempt, deadline)
+                if pause_s is None:
+                    raise refusal from error
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
 
     def stream(
         self,
@@ -263,6 +286,14 @@ async def _async_requests(
     else:
         async for chunk in document:
             yield ocr_pb2.RecognizeStreamRequest(chunk=chunk)
+
+
+def _pause_s(refusal: CloisterError, attempt: int, deadline: Deadline) -> float | None:
+    """Seconds to wait before another attempt; None where none is left, or it would not help or come too late."""
+    if refusal.reason != Reason.QUEUE_FULL or refusal.retry_after_s is None or attempt == _ATTEMPTS:
+        return None
+    pause_s = refusal.retry_after_s * random.uniform(1, 1 + _JITTER)
+    return pause_s if pause_s < deadline.remaining_s else None
 
 
 def _cloister_error(error: grpc.RpcError) -> CloisterError:

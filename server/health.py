@@ -16,34 +16,39 @@ SERVICE_NAME: str = health.SERVICE_NAME
 _PERIOD_S = 0.5
 
 
+JAIL = "cloister.jail"
+"""Name under which health says whether every layer of the jail holds, beside the names of the services."""
+
+
 class Health:
     """NOT_SERVING until `watch` finds every engine able to serve; NOT_SERVING for good after `shut_down`.
 
-    It answers for "" and for each of ``services``.
+    It answers for "" and for each of ``services``; for `JAIL` only while no layer is off either.
     """
 
     def __init__(self, services: Sequence[str]) -> None:
-        self._names = ("", *services)
+        self._services = ("", *services)
         # The published stubs know only the blocking servicer.
         self._servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
     def add_to(self, server: grpc.aio.Server) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def set(self, serving: bool) -> None:
+    async def set(self, serving: bool, fully_jailed: bool = False) -> None:
         status = health_pb2.HealthCheckResponse
-        for name in self._names:
+        for name in self._services:
             await self._servicer.set(name, status.SERVING if serving else status.NOT_SERVING)
+        await self._servicer.set(JAIL, status.SERVING if serving and fully_jailed else status.NOT_SERVING)
 
     async def watch(self, hosts: Sequence[EngineHost], log: FilteringBoundLogger) -> None:
         """Follow the pools for ever; log each change."""
         serving: bool | None = None
         while True:
-            ill = [host.entry.name for host in hosts if not host.pool.healthy]
+            ill = {host.entry.name: str(host.pool.error or "") for host in hosts if not host.pool.healthy}
             if serving != (not ill):
                 serving = not ill
                 (log.info if serving else log.error)("health", serving=serving, ill_engines=ill)
-                await self.set(serving)
+                await self.set(serving, fully_jailed=not any(host.pool.layers_off for host in hosts))
             await asyncio.sleep(_PERIOD_S)
 
     async def shut_down(self) -> None:

@@ -63,7 +63,7 @@ class TinyJob:
 
     def run(self, header: bytes, body: memoryview, reply: Reply) -> None:
         task = cell_pb2.Task.FromString(header)
-        text = bytes(body).decode()
+        text = "a picture" if bytes(body[:4]) == b"\x89PNG" else bytes(body).decode()
         number = 0
         for line in text.split("\n"):
             if line.startswith("!"):

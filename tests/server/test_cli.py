@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from server import catalogue
 from server.cli import app
 from server.cli.common import Exit
 from tests.server.conftest import Tiny, tiny, tiny_server
-from tests.server.jobs import document
+from tests.server.jobs import HEIGHT, WIDTH, document
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,24 @@ def test_an_unknown_engine_is_named_with_those_there_are(address: str, files: li
     done = cloister("ocr", files[0], "--engine", "other", "--server", address)
     assert "UNKNOWN_ENGINE" in done.stderr
     assert "tiny" in done.stderr
+
+
+def test_boxes_draws_the_words_onto_the_page(address: str, tmp_path: Path) -> None:
+    scan, drawn = tmp_path / "scan.png", tmp_path / "drawn.png"
+    Image.new("RGB", (WIDTH, HEIGHT), "white").save(scan)
+    done = cloister("boxes", str(scan), "-o", str(drawn), "--server", address)
+    assert done.exit_code == 0, done.stderr
+    with Image.open(drawn) as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors()}
+    assert len(colours) > 1
+
+
+def test_boxes_of_what_can_not_be_read_says_why(address: str, tmp_path: Path) -> None:
+    scan = tmp_path / "scan.png"
+    scan.write_bytes(document("!crash"))
+    done = cloister("boxes", str(scan), "-o", str(tmp_path / "drawn.png"), "--server", address)
+    assert done.exit_code == Exit.FAILED
+    assert "CELL_CRASHED" in done.stderr
 
 
 def test_without_a_server_one_lives_for_the_call(

@@ -52,6 +52,20 @@ async def test_health_follows_the_pool() -> None:
         await becomes(server.address, NOT_SERVING)
 
 
+async def test_health_tells_that_a_layer_of_the_jail_is_off() -> None:
+    async with tiny_server() as whole:
+        await becomes(whole.address, SERVING)
+        assert await health(whole.address, "cloister.jail") == SERVING
+    settings = tiny_settings(jail={"dangerously_without": {"uts_namespace"}})
+    async with tiny_server(settings) as lacking, AsyncClient(lacking.address) as client:
+        await becomes(lacking.address, SERVING)
+        assert await health(lacking.address, "cloister.jail") == NOT_SERVING
+        provenance = (await client.recognize(document("x"))).provenance
+        assert list(provenance.jail_layers_off) == ["uts_namespace"]
+        assert "uts_namespace" not in provenance.jail_layers
+        assert any(line.get("layers_off") == ["uts_namespace"] for line in lacking.lines)
+
+
 async def test_reflection_lists_the_service() -> None:
     async with tiny_server() as server, grpc.aio.insecure_channel(server.address) as channel:
         request = reflection_pb2.ServerReflectionRequest(list_services="")
@@ -151,7 +165,7 @@ async def admitted(server: Tiny, count: int) -> None:
 
 @contextmanager
 def process(folder: Path, load_s: float = 0.0, drain_s: float = 10.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server with the tiny job as a process of its own."""
+    """A server with the tiny job as a process of its own, once it listens."""
     address = f"unix:{folder}/socket"
     settings = {"ENGINES": '["tiny"]', "LISTEN__ADDRESS": address, "LIMITS__DRAIN_S": str(drain_s)}
     settings |= {"CELLS__BUSY": "1", "CELLS__IDLE": "1"}
@@ -164,6 +178,8 @@ def process(folder: Path, load_s: float = 0.0, drain_s: float = 10.0) -> Iterato
         text=True,
     )
     try:
+        with grpc.insecure_channel(address) as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
         yield server, address
     finally:
         server.kill()
@@ -207,8 +223,6 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 
 def test_sigterm_while_loading_ends_the_process(tmp_path: Path) -> None:
-    with process(tmp_path, load_s=3) as (server, address):
-        with grpc.insecure_channel(address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=10)
+    with process(tmp_path, load_s=3) as (server, _):
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=10) == 0
