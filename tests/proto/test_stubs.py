@@ -1,10 +1,13 @@
 """The committed stubs are those of the .proto files, and load as little as they can."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from server.errors import CloisterError, Reason
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,3 +49,15 @@ def test_a_change_that_was_not_generated_is_found(tmp_path: Path) -> None:
 def test_what_a_zygote_imports_does_not_load_grpc() -> None:
     loaded = python("-c", "import sys, server, cloister.cell.v1.cell_pb2; print('grpc' in sys.modules)")
     assert loaded.stdout.strip() == "False", loaded.stderr
+
+
+def test_the_api_names_every_reason_with_its_code() -> None:
+    text = (ROOT / "proto/cloister/v1/ocr.proto").read_text()
+    comment = " ".join(line.removeprefix("//") for line in text.splitlines() if line.startswith("//"))
+    codes = "INVALID_ARGUMENT|NOT_FOUND|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|UNAVAILABLE|INTERNAL"
+    listed = dict.fromkeys(codes.split("|"), "")
+    for code, reasons in re.findall(rf"({codes})  +(.*?)(?=(?:{codes})  +|A message)", comment):
+        listed[code] = reasons
+    for reason in set(Reason) - {Reason.UNREACHABLE}:
+        code = CloisterError(reason, "").code.name
+        assert re.search(rf"\b{reason}\b", listed[code]), f"{reason} is not listed under {code}"

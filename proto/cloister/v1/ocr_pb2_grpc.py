@@ -27,6 +27,17 @@ if _version_not_supported:
 
 class OcrServiceStub:
     """Reads scans. Every request is read in a jailed process of its own that ends with the request.
+
+    A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
+    google.rpc.RetryInfo where a later try may go well. The reasons:
+    INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
+    TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+    NOT_FOUND           UNKNOWN_ENGINE
+    RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+    DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
+    UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
+    INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
+    A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
     """
 
     def __init__(self, channel):
@@ -54,6 +65,17 @@ class OcrServiceStub:
 
 class OcrServiceServicer:
     """Reads scans. Every request is read in a jailed process of its own that ends with the request.
+
+    A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
+    google.rpc.RetryInfo where a later try may go well. The reasons:
+    INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
+    TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+    NOT_FOUND           UNKNOWN_ENGINE
+    RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+    DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
+    UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
+    INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
+    A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
     """
 
     def Recognize(self, request, context):
@@ -106,6 +128,17 @@ def add_OcrServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class OcrService:
     """Reads scans. Every request is read in a jailed process of its own that ends with the request.
+
+    A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
+    google.rpc.RetryInfo where a later try may go well. The reasons:
+    INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
+    TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+    NOT_FOUND           UNKNOWN_ENGINE
+    RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+    DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
+    UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
+    INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
+    A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
     """
 
     @staticmethod

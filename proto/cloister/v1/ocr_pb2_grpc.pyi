@@ -27,7 +27,19 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OcrServiceStub:
-    """Reads scans. Every request is read in a jailed process of its own that ends with the request."""
+    """Reads scans. Every request is read in a jailed process of its own that ends with the request.
+
+    A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
+    google.rpc.RetryInfo where a later try may go well. The reasons:
+      INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
+                          TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+      NOT_FOUND           UNKNOWN_ENGINE
+      RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+      DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
+      UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
+      INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
+    A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +56,19 @@ class OcrServiceStub:
 
 @_typing.type_check_only
 class OcrServiceAsyncStub(OcrServiceStub):
-    """Reads scans. Every request is read in a jailed process of its own that ends with the request."""
+    """Reads scans. Every request is read in a jailed process of its own that ends with the request.
+
+    A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
+    google.rpc.RetryInfo where a later try may go well. The reasons:
+      INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
+                          TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+      NOT_FOUND           UNKNOWN_ENGINE
+      RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+      DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
+      UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
+      INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
+    A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.UnaryUnaryMultiCallable[_ocr_pb2.RecognizeRequest, _ocr_pb2.RecognizeResponse]  # type: ignore[assignment]
@@ -57,7 +81,19 @@ class OcrServiceAsyncStub(OcrServiceStub):
     """Lists the engines this server runs."""
 
 class OcrServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads scans. Every request is read in a jailed process of its own that ends with the request."""
+    """Reads scans. Every request is read in a jailed process of its own that ends with the request.
+
+    A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
+    google.rpc.RetryInfo where a later try may go well. The reasons:
+      INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
+                          TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+      NOT_FOUND           UNKNOWN_ENGINE
+      RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+      DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
+      UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
+      INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
+    A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+    """
 
     @_abc_1.abstractmethod
     def Recognize(
