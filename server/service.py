@@ -166,6 +166,10 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
                 record.code = grpc.StatusCode.DEADLINE_EXCEEDED if deadline.passed else grpc.StatusCode.CANCELLED
                 raise
             error = _shutting_down()
+        except grpc.aio.InternalError:
+            # An answer could not be handed to gRPC any more: its caller is gone.
+            record.code = grpc.StatusCode.CANCELLED
+            raise
         except Exception as raised:
             self._log.error("mistake", request_id=record.request_id, **describe(raised))
             error = InternalError(Reason.INTERNAL, f"the server made a mistake; see its log for {record.request_id}")

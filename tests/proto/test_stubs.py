@@ -52,12 +52,11 @@ def test_what_a_zygote_imports_does_not_load_grpc() -> None:
 
 
 def test_the_api_names_every_reason_with_its_code() -> None:
-    text = (ROOT / "proto/cloister/v1/ocr.proto").read_text()
-    comment = " ".join(line.removeprefix("//") for line in text.splitlines() if line.startswith("//"))
-    codes = "INVALID_ARGUMENT|NOT_FOUND|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|UNAVAILABLE|INTERNAL"
-    listed = dict.fromkeys(codes.split("|"), "")
-    for code, reasons in re.findall(rf"({codes})  +(.*?)(?=(?:{codes})  +|A message)", comment):
-        listed[code] = reasons
-    for reason in set(Reason) - {Reason.UNREACHABLE}:
-        code = CloisterError(reason, "").code.name
-        assert re.search(rf"\b{reason}\b", listed[code]), f"{reason} is not listed under {code}"
+    listed: dict[str, set[str]] = {}
+    code = ""
+    for line in (ROOT / "proto/cloister/v1/ocr.proto").read_text().splitlines():
+        if row := re.fullmatch(r"// {3}(\w+)? +((?:[A-Z_]+(?: \([a-z ]+\))?(?:, |,$|$))+)", line):
+            code = row[1] or code
+            listed.setdefault(code, set()).update(re.findall(r"[A-Z_]{2,}", row[2]))
+    raised = {reason: CloisterError(reason, "").code.name for reason in set(Reason) - {Reason.UNREACHABLE}}
+    assert {reason: code for code, reasons in listed.items() for reason in reasons} == raised
