@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.detector.near import points_in_boxes
+from engines.scribe.detector.textness import plausible
 
 LETTER_GAP = 1.3
 """Letters of a chain are at most this many letter heights apart."""
@@ -15,8 +16,6 @@ WORD_GAP = 2.2
 """Chains of a line are at most this many line heights apart; wider gaps are columns."""
 SAME_INK = 0.4
 """The fainter of two neighbours in a chain has at least this part of the other's contrast; creases have less than print."""
-FAINTEST = 0.2
-"""Lines fainter than this part of the page's usual contrast are no print."""
 MIN_HEIGHT = 4.0
 """Lower regions are marks, not letters, px of the working page."""
 
@@ -30,7 +29,8 @@ class Lines:
 
     A line's baseline is ``y = base + slope * x' + bend * x'^2`` with ``x' = x - middle``. Ink lies between ``rise`` above
     and ``drop`` below it, from ``start`` to ``end``. ``letters`` counts its regions; ``size`` is the median of their
-    heights, ``contrast`` of the contrasts around them.
+    heights, ``contrast`` of the contrasts around them, grey levels. ``rough`` is the mean distance of their feet from the
+    baseline, in ``size``; ``uneven`` the mean deviation of the logarithms of their strokes' widths.
     """
 
     start: Floats
@@ -43,6 +43,8 @@ class Lines:
     drop: Floats
     size: Floats
     contrast: Floats
+    rough: Floats
+    uneven: Floats
     letters: NDArray[np.int32]
     light: NDArray[np.bool_]
 
@@ -79,7 +81,7 @@ def lines(found: NDArray[np.void]) -> Lines:
     _, label = np.unique(label, return_inverse=True)
     fitted = _fit(letters, label, skew=slope)
     fitted = _with_marks(fitted, marks)
-    return fitted.take(_plausible(fitted))
+    return fitted.take(plausible(fitted))
 
 
 def _stacked(dots: NDArray[np.void], usual: float) -> tuple[Indices, Indices]:
@@ -103,7 +105,7 @@ def _stacked(dots: NDArray[np.void], usual: float) -> tuple[Indices, Indices]:
 
 def _united(first: NDArray[np.void], second: NDArray[np.void]) -> NDArray[np.void]:
     out = first.copy()
-    for name, choose in (("x0", np.minimum), ("y0", np.minimum), ("x1", np.maximum), ("y1", np.maximum), ("area", np.add)):
+    for name, choose in (("x0", np.minimum), ("y0", np.minimum), ("x1", np.maximum), ("y1", np.maximum), ("area", np.add), ("perimeter", np.add)):
         out[name] = choose(first[name], second[name])
     return out
 
@@ -210,6 +212,7 @@ def _fit(letters: NDArray[np.void], label: Indices, skew: float | None) -> Lines
     np.maximum.at(drop, label, residual)
     rise = np.maximum(np.minimum(rise, rise_limit), 0.5)
     drop = np.minimum(drop, 0.7 * rise)
+    stroke = 2 * letters["area"].astype(np.float64) / letters["perimeter"]
     light = np.zeros(count, np.bool_)
     light[label] = letters["light"]
     as_float = np.float32
@@ -223,6 +226,8 @@ def _fit(letters: NDArray[np.void], label: Indices, skew: float | None) -> Lines
         rise=(rise * size).astype(as_float),
         drop=(drop * size).astype(as_float),
         size=size.astype(as_float),
+        rough=_mean(np.minimum(np.abs(residual), 0.5), label, number).astype(as_float),
+        uneven=_mean(np.abs(np.log(stroke / _median(stroke, label, number)[label])), label, number).astype(as_float),
         contrast=_median(letters["contrast"].astype(np.float64), label, number).astype(as_float),
         letters=number.astype(np.int32),
         light=light,
@@ -234,6 +239,10 @@ def _median(values: NDArray[np.float64], label: Indices, number: Indices) -> NDA
     order = np.lexsort((values, label))
     begin = np.concatenate([[0], np.cumsum(number)[:-1]]).astype(np.intp)
     return values[order][begin + number // 2] if len(values) else np.zeros(0)
+
+
+def _mean(values: NDArray[np.float64], label: Indices, number: Indices) -> NDArray[np.float64]:
+    return np.bincount(label, values, minlength=len(number)) / number
 
 
 def skew(fitted: Lines) -> float:
@@ -336,17 +345,3 @@ def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:
     np.maximum.at(drop, host, np.minimum(y1[item] - baseline, np.maximum(0.4 * line.rise[host], line.drop[host])))
     grown = replace(line, start=start, end=end, rise=rise, drop=drop)
     return grown.take(~absorbed)
-
-
-def _plausible(line: Lines) -> NDArray[np.bool_]:
-    """False for the lone specks, blots and strokes beside real lines: far smaller or larger than the page's letters."""
-    real = line.letters >= 4
-    if not real.any():
-        return np.ones(len(line), np.bool_)
-    order = np.argsort(line.size[real])
-    reached = np.cumsum(line.letters[real][order])
-    usual = float(line.size[real][order][np.searchsorted(reached, reached[-1] / 2)])
-    few = line.letters <= 2
-    thin = line.size > 4.5 * (line.end - line.start)
-    faint = line.contrast < FAINTEST * float(np.median(np.repeat(line.contrast[real], line.letters[real])))
-    return ~faint & ~(few & ((line.size < 0.5 * usual) | (line.size > 6 * usual) | thin))

@@ -17,12 +17,13 @@ REGION = np.dtype(
         ("x1", np.float32),
         ("y1", np.float32),
         ("area", np.float32),
+        ("perimeter", np.float32),
         ("contrast", np.float32),
         ("light", np.bool_),
     ]
 )
-"""A region's box (px, ``x1`` and ``y1`` exclusive), its area in px, the contrast around it in grey levels, and
-whether it is light on dark."""
+"""A region's box (px, ``x1`` and ``y1`` exclusive), its area and perimeter in px, the contrast around it in
+grey levels, and whether it is light on dark."""
 
 MIN_AREA = 3
 """Smaller regions are specks, px."""
@@ -128,7 +129,7 @@ def _as_regions(nodes: Nodes, *, light: bool) -> NDArray[np.void]:
     wide, tall = nodes["x1"] - nodes["x0"], nodes["y1"] - nodes["y0"]
     nodes = nodes[(wide < 14 * np.maximum(tall, 3)) & (tall < 14 * np.maximum(wide, 2))]
     out = np.empty(len(nodes), REGION)
-    for name in ("x0", "y0", "x1", "y1", "area"):
+    for name in ("x0", "y0", "x1", "y1", "area", "perimeter"):
         out[name] = nodes[name]
     out["light"] = light
     return out
