@@ -1,10 +1,20 @@
 """PyTorch's weights rebuilt as a frozen TensorFlow graph; BatchNorm is folded into the convolutions.
 
-The graph takes `pixels` uint8 (n, 32, 256) and gives `logits` float32 (n, 64, CLASSES). It has no control flow: the
-LSTM runs as `BlockLSTMV2`, one operation for the whole sequence, which the single-threaded executor accepts.
+The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 4, CLASSES), w being 256 or 128. It has no
+control flow: the LSTM runs as `BlockLSTMV2`, one operation for the whole sequence, which the single-threaded executor
+accepts.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CONVOLUTIONS = (
     # channels, kernel, stride, padding; each with BatchNorm and ReLU. 32 x 256 in, 1 x 64 out
@@ -17,5 +27,66 @@ CONVOLUTIONS = (
 )
 FEATURES = CONVOLUTIONS[-1][0]
 HIDDEN = 112
+COLUMNS = 4
+"""Window columns for each step of the output, px."""
 LEAST_RANGE = 24.0
 """Grey levels between a window's darkest and lightest pixel that are stretched at most: below, a window is nearly empty."""
+
+_EPSILON = 1e-5  # PyTorch's BatchNorm2d
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def graph(weights: Weights) -> tf.compat.v1.GraphDef:
+    """The net as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names and layouts."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as made:
+        pixels = tf.compat.v1.placeholder(tf.uint8, (None, None, None), name="pixels")
+        grey = tf.cast(pixels, tf.float32)
+        low = tf.reduce_min(grey, (1, 2), keepdims=True)
+        high = tf.reduce_max(grey, (1, 2), keepdims=True)
+        x = tf.expand_dims((high - grey) / tf.maximum(high - low, LEAST_RANGE), 3)
+        for i, (_, _, stride, padding) in enumerate(CONVOLUTIONS):
+            kernel, bias = _folded(weights, i)
+            pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
+            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
+        sequence = tf.transpose(tf.squeeze(x, 1), (1, 0, 2))  # steps, n, features
+        forward = _lstm(weights, sequence, "")
+        backward = tf.reverse(_lstm(weights, tf.reverse(sequence, (0,)), "_reverse"), (0,))
+        states = tf.reshape(tf.concat((forward, backward), 2), (-1, 2 * HIDDEN))
+        flat = tf.nn.bias_add(tf.matmul(states, weights["head.weight"].T), weights["head.bias"])
+        shape = tf.shape(sequence)
+        tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
+    return made.as_graph_def()
+
+
+def _folded(weights: Weights, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Kernel (height, width, in, out) and bias of convolution ``index`` with its BatchNorm folded in."""
+    norm = f"features.{3 * index + 1}"
+    gain = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
+    kernel = weights[f"features.{3 * index}.weight"] * gain[:, None, None, None]
+    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
+    return np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias
+
+
+def _lstm(weights: Weights, sequence: Any, suffix: str) -> Any:
+    """One direction. Both libraries order the gates input, forget, cell, output."""
+    import tensorflow as tf
+
+    both = np.concatenate([weights[f"lstm.weight_ih_l0{suffix}"], weights[f"lstm.weight_hh_l0{suffix}"]], 1).T
+    bias = weights[f"lstm.bias_ih_l0{suffix}"] + weights[f"lstm.bias_hh_l0{suffix}"]
+    shape = tf.shape(sequence)
+    zeros = tf.zeros((shape[1], HIDDEN))
+    no_peephole = np.zeros(HIDDEN, np.float32)
+    return tf.raw_ops.BlockLSTMV2(
+        seq_len_max=tf.cast(shape[0], tf.int64),
+        x=sequence,
+        cs_prev=zeros,
+        h_prev=zeros,
+        w=np.ascontiguousarray(both),
+        wci=no_peephole,
+        wcf=no_peephole,
+        wco=no_peephole,
+        b=bias,
+    ).h

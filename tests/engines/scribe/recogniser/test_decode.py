@@ -1,0 +1,70 @@
+"""Greedy CTC decoding: what comes of a path, where characters fired, and how sure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, CLASSES, case_pairs, encode, knows
+from engines.scribe.recogniser.decode import greedy
+
+
+def logits(path: str, probability: float = 0.9) -> NDArray[np.float32]:
+    """One window's logits whose best path is ``path``, `_` for blank, each step with ``probability``."""
+    rest = math.log((1 - probability) / (CLASSES - 1))
+    out = np.full((1, len(path), CLASSES), rest, np.float32)
+    for step, character in enumerate(path):
+        out[0, step, BLANK if character == "_" else encode(character)[0]] = math.log(probability)
+    return out
+
+
+def test_repeats_merge_and_a_blank_between_them_keeps_both() -> None:
+    assert greedy(logits("hh_e_ll_l_o"), 4)[0].text == "hello"
+
+
+def test_a_character_stands_at_the_centre_of_its_most_probable_step() -> None:
+    out = logits("_aaa_b_")
+    out[0, 2, encode("a")[0]] = 9.0
+    reading = greedy(out, 4)[0]
+    assert reading.columns.tolist() == [10.0, 22.0]
+    assert reading.probabilities[0] > 0.99
+    assert reading.probabilities[1] == pytest.approx(0.9, abs=1e-4)
+
+
+def test_spaces_inside_are_kept_and_those_at_the_ends_dropped() -> None:
+    reading = greedy(logits("_ _a_ _b_ "), 4)[0]
+    assert reading.text == "a b"
+    assert reading.columns.tolist() == [14.0, 22.0, 30.0]
+    assert len(reading.probabilities) == 3
+
+
+@pytest.mark.parametrize("path", ["____", "_ __"])
+def test_nothing_but_blanks_and_spaces_is_empty_text(path: str) -> None:
+    reading = greedy(logits(path), 4)[0]
+    assert reading.text == ""
+    assert reading.columns.shape == reading.probabilities.shape == (0,)
+    assert 0 < reading.confidence <= 1
+
+
+def test_confidence_is_the_paths_probability_to_one_over_the_temperature() -> None:
+    assert greedy(logits("ab"), 4)[0].confidence == pytest.approx(0.81, abs=1e-4)
+    assert greedy(logits("ab"), 4, temperature=2.0)[0].confidence == pytest.approx(0.9, abs=1e-4)
+
+
+def test_no_windows_give_no_readings() -> None:
+    assert greedy(np.zeros((0, 64, CLASSES), np.float32), 4) == []
+
+
+def test_every_character_has_a_class_of_its_own_and_none_is_the_blank() -> None:
+    assert sorted(encode(CHARACTERS)) == list(range(1, CLASSES))
+    assert knows("Ünïcode § €5 “x”—…")
+    assert not knows("漢")
+
+
+def test_case_pairs_are_upper_and_lower_of_one_letter() -> None:
+    pairs = case_pairs()
+    assert all(CHARACTERS[upper - 1].lower() == CHARACTERS[lower - 1] for upper, lower in pairs)
+    assert len(pairs) > 26

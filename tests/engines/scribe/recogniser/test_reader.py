@@ -1,0 +1,98 @@
+"""The recogniser on its shipped weights: the same logits as where it was trained, also in a forked child."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.scribe.recogniser.reader import NARROW, Recogniser, WeightsError
+from engines.scribe.windows import HEIGHT, WIDTH
+
+WEIGHTS = Path(__file__).parents[4] / "engines" / "scribe" / "weights"
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    return Recogniser.load(WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, NDArray[np.float32]]:
+    with np.load(Path(__file__).with_name("golden.npz")) as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_tensorflow_gives_the_logits_that_pytorch_gave(recogniser: Recogniser, golden: dict[str, NDArray]) -> None:
+    windows = golden["windows"]
+    np.testing.assert_allclose(recogniser.logits(windows), golden["logits"], atol=1e-4)
+    np.testing.assert_allclose(recogniser.logits(windows[:, :, :NARROW].copy()), golden["narrow"], atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_reads_what_its_parent_reads(recogniser: Recogniser, golden: dict[str, NDArray]) -> None:
+    windows = np.concatenate([golden["windows"]] * 4)[:19]
+    here = [reading.text for reading in recogniser.read(windows)]
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            there = [reading.text for reading in recogniser.read(windows)]
+            os.write(sink, json.dumps(there).encode())
+        finally:
+            os._exit(0)
+    os.close(sink)
+    with os.fdopen(source, "rb") as pipe:
+        answer = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0
+    assert json.loads(answer) == here
+    assert any(here)
+
+
+def test_readings_come_in_the_order_of_the_windows_whatever_their_width(
+    recogniser: Recogniser, golden: dict[str, NDArray]
+) -> None:
+    windows = golden["windows"]
+    one_by_one = [recogniser.read(window[None])[0].text for window in windows]
+    order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(windows)), 6))
+    assert [reading.text for reading in recogniser.read(windows[order])] == [one_by_one[i] for i in order]
+
+
+def test_a_reading_has_a_column_and_a_probability_for_each_character(
+    recogniser: Recogniser, golden: dict[str, NDArray]
+) -> None:
+    for reading in recogniser.read(golden["windows"]):
+        assert len(reading.columns) == len(reading.probabilities) == len(reading.text)
+        assert (np.diff(reading.columns) > 0).all()
+        assert ((reading.columns >= 0) & (reading.columns <= WIDTH)).all()
+        assert 0 <= reading.confidence <= 1
+
+
+def test_an_empty_page_gives_no_readings(recogniser: Recogniser) -> None:
+    assert recogniser.read(np.zeros((0, HEIGHT, WIDTH), np.uint8)) == []
+
+
+def test_a_window_of_bare_paper_is_read_as_no_text(recogniser: Recogniser) -> None:
+    paper = np.random.default_rng(0).normal(230, 2, (3, HEIGHT, WIDTH)).astype(np.uint8)
+    assert [reading.text for reading in recogniser.read(paper)] == ["", "", ""]
+
+
+def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        Recogniser.load(tmp_path)
+    (tmp_path / "word.npz").write_bytes(b"PK\x03\x04 not an archive")
+    (tmp_path / "word.json").write_text((WEIGHTS / "word.json").read_text())
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        Recogniser.load(tmp_path)
+
+
+def test_weights_for_another_alphabet_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "word.npz").write_bytes((WEIGHTS / "word.npz").read_bytes())
+    card = json.loads((WEIGHTS / "word.json").read_text()) | {"alphabet": "abc"}
+    (tmp_path / "word.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="alphabet"):
+        Recogniser.load(tmp_path)

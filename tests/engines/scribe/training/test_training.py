@@ -1,0 +1,162 @@
+"""What the net is taught: the loss, the port to TensorFlow, the corpus, and windows that show their text."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the training extra (torch) is not installed")
+pytest.importorskip("wordfreq", reason="the training extra (wordfreq) is not installed")
+pytest.importorskip("faker", reason="the training extra (faker) is not installed")
+
+from PIL import ImageFont  # noqa: E402
+
+from engines.scribe.recogniser.alphabet import CHARACTERS, CLASSES, encode, knows  # noqa: E402
+from engines.scribe.training import fonts, windows  # noqa: E402
+from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
+from engines.scribe.training.loss import FoldingCtc, fold  # noqa: E402
+from engines.scribe.training.net import WordNet  # noqa: E402
+from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
+from engines.scribe.training.shards import collate  # noqa: E402
+from engines.scribe.windows import HEIGHT, WIDTH  # noqa: E402
+
+LIBERATION = Path("/usr/share/fonts/truetype/liberation")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return Corpus(tmp_path_factory.mktemp("corpus") / "pools.json")
+
+
+@pytest.fixture(scope="module")
+def some_fonts() -> fonts.Fonts:
+    if not LIBERATION.is_dir():
+        pytest.skip("Debian's fonts-liberation is not installed")
+    names = ("LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular")
+    ascii_only = "".join(c for c in CHARACTERS if c.isascii())
+    looks = [("sans", names[0]), ("serif", names[1]), ("mono", names[2]), ("printer", names[2]), ("rare", names[1])]
+    entries = [fonts.Font(str(LIBERATION / f"{name}.ttf"), name, "", look, ascii_only) for look, name in looks]
+    return fonts.Fonts(entries, {look: 0.2 for look, _ in looks})
+
+
+def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
+    import tensorflow as tf
+
+    from engines.scribe.recogniser import port
+
+    torch.manual_seed(3)
+    net = WordNet().train()
+    pixels = torch.randint(0, 256, (8, HEIGHT, WIDTH), dtype=torch.uint8)
+    for _ in range(3):
+        net(pixels)  # BatchNorm's statistics leave their start
+    net.eval()
+    with torch.no_grad():
+        expected = net(pixels).numpy()
+    weights = {name: value.numpy() for name, value in net.state_dict().items()}
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(port.graph(weights), name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+            found = session.run("logits:0", {"pixels:0": pixels.numpy()})
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_folded_loss_is_that_of_the_likelier_sum_of_both_cases() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(1, 3, CLASSES) * 3
+    loss = FoldingCtc()
+    # CTC of "ab" over 3 steps sums the paths; over all four spellings it is what folding must give.
+    target, length = torch.tensor(encode("AB")), torch.tensor([2])
+    spellings = ["".join(pair) for pair in itertools.product("aA", "bB")]
+    apart = [loss(logits, torch.tensor(encode(s)), length, torch.tensor([False])) for s in spellings]
+    together = loss(logits, target, length, torch.tensor([True]))
+    # Folding also lets a path change case between repeats of one letter ("Aa" as one A), so it can only be likelier.
+    assert float(together) <= float(-torch.logsumexp(-torch.stack(apart), 0)) + 1e-4
+    assert float(together) < float(min(apart))
+    probabilities = fold(logits.log_softmax(-1)).exp()
+    upper, lower = encode("Aa")
+    both = logits.softmax(-1)[..., upper] + logits.softmax(-1)[..., lower]
+    torch.testing.assert_close(probabilities[..., upper], both)
+
+
+def test_a_net_learns_a_handful_of_windows_by_heart(corpus: Corpus, some_fonts: fonts.Fonts) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    maker = windows.Maker(corpus, some_fonts, DataSettings())
+    made = [maker.make(np.random.default_rng([5, i]), "code", "clean") for i in range(6)]
+    net, loss = WordNet(), FoldingCtc()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    pixels = torch.from_numpy(np.stack([m[0] for m in made]))
+    targets = torch.tensor([c for m in made for c in encode(m[1])])
+    lengths = torch.tensor([len(m[1]) for m in made])
+    first = last = 0.0
+    for step in range(40):
+        value = loss(net(pixels), targets, lengths, torch.zeros(6, dtype=torch.bool))
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), TrainSettings().clip)
+        optimiser.step()
+        first, last = (float(value.detach()) if step == 0 else first), float(value.detach())
+    assert last < 0.3 * first
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_line_of_the_corpus_is_in_the_alphabet(corpus: Corpus, kind: str) -> None:
+    rng = np.random.default_rng(1)
+    lines = [corpus.line(rng, kind, 5) for _ in range(60)]
+    assert all(line and knows(line) and "  " not in line for line in lines)
+    assert len(set(lines)) > 30
+
+
+def test_the_same_seed_makes_the_same_window(corpus: Corpus, some_fonts: fonts.Fonts) -> None:
+    maker = windows.Maker(corpus, some_fonts, DataSettings())
+    first, second = (maker.make(np.random.default_rng([9, 4])) for _ in range(2))
+    assert first[1:] == second[1:]
+    np.testing.assert_array_equal(first[0], second[0])
+    assert first[0].shape == (HEIGHT, WIDTH)
+    assert first[0].dtype == np.uint8
+
+
+def test_windows_never_hold_more_characters_than_the_net_has_steps(corpus: Corpus, some_fonts: fonts.Fonts) -> None:
+    maker = windows.Maker(corpus, some_fonts, DataSettings())
+    for i in range(60):
+        _, text, kind, _ = maker.make(np.random.default_rng([2, i]))
+        repeats = sum(a == b for a, b in itertools.pairwise(text))
+        assert len(text) + repeats <= WIDTH // 4
+        assert text or kind == "negative"
+
+
+def test_small_capitals_and_missing_glyphs_are_struck_out() -> None:
+    path = LIBERATION / "LiberationSans-Regular.ttf"
+    if not path.exists():
+        pytest.skip("Debian's fonts-liberation is not installed")
+    font = ImageFont.truetype(str(path), 40, layout_engine=ImageFont.Layout.BASIC)
+    references = fonts._reference_glyphs([path, LIBERATION / "LiberationSerif-Regular.ttf"])
+    usable = fonts.usable(font, references)
+    assert {"a", "Z", "0", "é", "€"} <= set(usable)
+    assert "№" not in usable or font.getmask("№").getbbox()
+    swapped = {c: references[c.upper()] if c.isalpha() else references[c] for c in references}
+    assert len(fonts.usable(font, swapped)) <= len(usable)
+
+
+def test_short_windows_are_known_by_their_padding(tmp_path: Path) -> None:
+    from engines.scribe.training.data import write
+    from engines.scribe.training.shards import Shard
+
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 255, (HEIGHT, WIDTH), dtype=np.uint8)
+    short = windows.pad(wide[:, :90])
+    write(
+        tmp_path,
+        "s",
+        [wide, short],
+        [{"text": "ab", "kind": "real", "look": "real"}, {"text": "c", "kind": "code", "look": "clean"}],
+    )
+    shard = Shard(tmp_path / "s.jsonl")
+    assert shard.narrow.tolist() == [False, True]
+    batch = collate([(shard, 1), (shard, 0)], WIDTH)
+    assert batch.targets.tolist() == encode("cab")
+    assert batch.lengths.tolist() == [1, 2]
+    assert batch.folded.tolist() == [False, True]
