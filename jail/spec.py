@@ -24,14 +24,15 @@ class ZygoteSpec:
 
     ``job`` is "package.module:Name" of a `jail.job.Job`, called with ``kwargs``. ``policy`` is the name of a file in
     ``jail/policy`` or an absolute path. ``threads`` are names (shell patterns) that the job's threads may have when it
-    is loaded: a fork does not have them, so each must be known to be of no use there; one that was never named has the
-    name "job". ``environment`` is added to the zygote's clean one.
+    is loaded: a fork does not have them, so each must be known to be of no use there. A native thread that was never
+    given a name has the name "job": such TensorFlow leaves, whatever its settings. No thread of Python's is let be.
+    ``environment`` is added to the zygote's clean one.
     """
 
     job: str
     kwargs: Mapping[str, Json] = field(default_factory=dict)
     policy: str = "base"
-    threads: tuple[str, ...] = ()
+    threads: tuple[str, ...] = ("job",)
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
