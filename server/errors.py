@@ -218,6 +218,9 @@ def received(code: grpc.StatusCode, details: str, trailing: Iterable[Any]) -> Cl
         return DocumentError(
             Reason.DOCUMENT_TOO_LARGE, "the document is larger than the server takes; send it smaller or in parts"
         )
+    if code is grpc.StatusCode.UNAVAILABLE:
+        message = f"no server answers there; start one (cloister serve) or mend the address ({details})"
+        return TransportError(Reason.UNREACHABLE, message, code=code)
     return TransportError(Reason.UNREACHABLE, f"{code.name}: {details}", code=code)
 
 

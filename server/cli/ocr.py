@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +58,7 @@ async def _read_all(
     places = asyncio.Semaphore(len(os.sched_getaffinity(0)))
     failed = 0
     async with connected(server, config) as client:
-        with _progress(len(files)) as progress:
+        with _progress(len(files), to_terminal=out is None and sys.stdout.isatty()) as progress:
             bar = progress.add_task("reading", total=len(files))
             readings = [asyncio.create_task(_read(client, places, name, to, engine)) for name in files]
             for name, reading in zip(files, readings, strict=True):
@@ -94,7 +95,8 @@ def _check_names_differ(files: Sequence[str], to: Rendering) -> None:
         raise typer.BadParameter(f"two documents would be written to {twice[0]}; give them in two calls")
 
 
-def _progress(count: int) -> Progress:
+def _progress(count: int, to_terminal: bool) -> Progress:
+    """A bar on the terminal, for many documents. Text that goes ``to_terminal`` shows the progress itself."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -102,5 +104,5 @@ def _progress(count: int) -> Progress:
         TimeRemainingColumn(),
         console=errors,
         transient=True,
-        disable=count < 2 or not errors.is_terminal,
+        disable=count < 2 or to_terminal or not errors.is_terminal,
     )
