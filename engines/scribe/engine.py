@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +43,8 @@ class Scribe:
         cv2.setNumThreads(0)
         from engines.scribe.recogniser.reader import Recogniser
 
-        self._recogniser = Recogniser.load(WEIGHTS)
+        with _native_messages_dropped():
+            self._recogniser = Recogniser.load(WEIGHTS)
 
     def recognize(self, page: Page) -> PageText:
         """Read a page. Raises RuntimeError before `load`."""
@@ -60,3 +64,20 @@ class Scribe:
             Stage.WORDINATE: time.perf_counter() - recognised,
         }
         return PageText(lines=lines, turn=Turn(), seconds=seconds)
+
+
+@contextmanager
+def _native_messages_dropped() -> Iterator[None]:
+    """Send what native code writes to standard error nowhere.
+
+    TensorFlow tells there of missing GPUs, at levels that no setting holds back. Its errors arrive as exceptions.
+    """
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
