@@ -1,0 +1,83 @@
+"""An engine that works, or fails in the way that it is told: a candidate for shadows, in a package of its own."""
+
+import os
+import signal
+import time
+from enum import StrEnum
+
+import numpy as np
+
+from engines.api import Engine, Page, PageText
+from engines.boxes import Box, BoxedWord, lines
+
+
+class Deed(StrEnum):
+    READ = "read"
+    """Says "dark" or "light" of each quarter of the page."""
+    ERR = "err"
+    """Reads, and takes "light" for "1ight"."""
+    HANG = "hang"
+    SPIN = "spin"
+    RAISE = "raise"
+    CRASH = "crash"
+    LEAK = "leak"
+    OPEN = "open"
+    """Does what its policy forbids."""
+    NONSENSE = "nonsense"
+    """Says more than a reply may hold."""
+
+
+class Vandal(Engine):
+    """Misbehaves on pages wider than ``wider_than`` px, so that a zygote can load and rehearse it."""
+
+    name = "vandal"
+    version = "1.0"
+    languages = ("en",)
+
+    def __init__(self, deed: str = "read", wider_than: int = 640) -> None:
+        self._deed = Deed(deed)
+        self._wider_than = wider_than
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def recognize(self, page: Page) -> PageText:
+        if page.pixels.shape[1] > self._wider_than:
+            self._misbehave()
+        return self._read(page)
+
+    def _read(self, page: Page) -> PageText:
+        height, width = page.pixels.shape[:2]
+        light = "1ight" if self._deed is Deed.ERR else "light"
+        rows = []
+        for top, bottom in ((0, height // 2), (height // 2, height)):
+            words = []
+            for left, right in ((0, width // 2), (width // 2, width)):
+                part = page.pixels[top:bottom, left:right]
+                if part.size and np.ptp(page.pixels):
+                    words.append(BoxedWord(light if part.mean() > 127 else "dark", 0.9, Box(left, top, right, bottom)))
+            rows.append(words)
+        return PageText(lines=lines(rows, width, height))
+
+    def _misbehave(self) -> None:
+        match self._deed:
+            case Deed.HANG:
+                # To sleep is a system call that cells may not make; to wait for a request that never comes is not.
+                os.read(3, 1)
+                time.sleep(3600)
+            case Deed.SPIN:
+                while True:
+                    pass
+            case Deed.RAISE:
+                raise RuntimeError("as told")
+            case Deed.CRASH:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case Deed.LEAK:
+                kept = []
+                while True:
+                    kept.append(bytearray(b"x" * (16 << 20)))
+            case Deed.OPEN:
+                os.open("/etc/passwd", os.O_RDONLY)
+            case Deed.NONSENSE:
+                os.write(4, b"\xff" * 4096)
+                os._exit(0)
