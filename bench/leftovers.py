@@ -1,0 +1,177 @@
+"""What a long row of good, bad, cancelled and killed requests leaves behind: processes, cgroups, descriptors, memory.
+
+``python -m bench.leftovers [--requests N] [--json]``
+
+Exits with 1 where anything is left over or a request got the wrong answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+
+from bench.embedded import Cloister
+from engines.documents import specimen
+from server.errors import CloisterError
+
+_SETTLED_S = 60.0
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What the server's processes hold between requests."""
+
+    processes: int
+    cgroups: int
+    descriptors: int
+    memory_mib: float
+
+
+def main(
+    requests: Annotated[int, typer.Option(help="how many")] = 1000,
+    seed: Annotated[int, typer.Option()] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Send the requests four at a time and compare what is held before and after."""
+    chance = random.Random(seed)
+    with Cloister(CELLS__BUSY="2", CELLS__IDLE="2", LIMITS__QUEUE="16") as server:
+        kinds = _kinds(server)
+        for send in kinds.values():  # the first of each kind may load what stays
+            send()
+        before = _settled(server)
+        outcomes: Counter[str] = Counter()
+        done = Event()
+        row = [chance.choice(list(kinds)) for _ in range(requests)]
+        with ThreadPoolExecutor(5) as threads:
+            killer = threads.submit(_kill_now_and_then, server, chance, done)
+            for kind, outcome in zip(row, threads.map(lambda kind: kinds[kind](), row), strict=True):
+                outcomes[f"{kind}: {outcome}"] += 1
+            done.set()
+            kills = killer.result()
+        after = _settled(server)
+    wrong = {name: count for name, count in outcomes.items() if not _expected(name)}
+    left = {name: getattr(after, name) - getattr(before, name) for name in ("processes", "cgroups", "descriptors")}
+    report = {
+        "requests": requests,
+        "kills": kills,
+        "outcomes": dict(sorted(outcomes.items())),
+        "wrong": wrong,
+        "left_over": left,
+        "memory_mib_before": round(before.memory_mib, 1),
+        "memory_mib_after": round(after.memory_mib, 1),
+    }
+    json.dump(report, sys.stdout, indent=None if as_json else 2)
+    print()
+    if wrong or any(left.values()):
+        raise typer.Exit(1)
+
+
+def _kinds(server: Cloister) -> dict[str, Callable[[], str]]:
+    good = _png(Image.fromarray(specimen.receipt(500, 420, text_px=14)))
+    bomb = _png(Image.new("1", (30_000, 30_000)))
+    noise = _png(Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8)))
+
+    def answer(document: bytes, deadline_s: float = 60.0) -> str:
+        try:
+            response = server.client.recognize(document, deadline_s=deadline_s)
+        except CloisterError as error:
+            return str(error.reason)
+        return "OK" if response.pages else "no page"
+
+    return {
+        "good": lambda: answer(good),
+        "noise": lambda: answer(noise),
+        "cut short": lambda: answer(good[: len(good) // 2]),
+        "bomb": lambda: answer(bomb),
+        "no image": lambda: answer(b"not an image"),
+        "given up": lambda: answer(good, deadline_s=0.05),
+    }
+
+
+def _expected(name: str) -> bool:
+    kind, _, outcome = name.partition(": ")
+    # A cell may be killed, from outside, in the middle of any request.
+    return (
+        outcome == "CELL_CRASHED"
+        or outcome
+        in {
+            "good": {"OK"},
+            "noise": {"OK"},
+            "cut short": {"DAMAGED_DOCUMENT"},
+            "bomb": {"TOO_MANY_PIXELS"},
+            "no image": {"NOT_AN_IMAGE"},
+            "given up": {"OK", "DEADLINE_EXCEEDED"},
+        }[kind]
+    )
+
+
+def _kill_now_and_then(server: Cloister, chance: random.Random, done: Event) -> int:
+    """Kill a random cell about once a second; the number killed."""
+    kills = 0
+    while not done.wait(chance.uniform(0.5, 1.5)):
+        with contextlib.suppress(ProcessLookupError, IndexError):
+            os.kill(chance.choice(_cells(server)), signal.SIGKILL)
+            kills += 1
+    return kills
+
+
+def _cells(server: Cloister) -> list[int]:
+    return [cell for keeper in _children(server.pid) for zygote in _children(keeper) for cell in _children(zygote)]
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _settled(server: Cloister) -> Holdings:
+    """What is held once the pool is full and still."""
+    deadline = time.monotonic() + _SETTLED_S
+    while time.monotonic() < deadline:
+        (info,) = server.client.engines()
+        if info.idle_cells == 2 and info.busy_cells == 0 and len(_cells(server)) == 2:
+            break
+        time.sleep(0.1)
+    time.sleep(1.0)  # cgroups that the kernel held for a moment
+    lasting = [server.pid, *_children(server.pid), *(z for k in _children(server.pid) for z in _children(k))]
+    return Holdings(
+        processes=len(lasting) + len(_cells(server)),
+        cgroups=sum(1 for _ in Path("/sys/fs/cgroup").rglob("cloister-*/*/cgroup.procs")),
+        descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in lasting),
+        memory_mib=sum(_resident_bytes(pid) for pid in lasting) / _MIB,
+    )
+
+
+def _resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    typer.run(main)
