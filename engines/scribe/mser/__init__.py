@@ -1,7 +1,7 @@
 """Component trees and maximally stable regions of a grey image, for both polarities.
 
-A threshold falls over the image; what is dark (or light) enough forms components that appear, grow and meet. The tree of
-all of them, with what a text detector asks of each, comes from `trees`; the few that keep their shape over many
+A threshold moves over the image; what is dark (or light) enough forms components that appear, grow and meet. The tree
+of all of them, with what a text detector asks of each, comes from `trees`; the few that keep their shape over many
 thresholds, as letters do, from `regions`. Method and definitions: `flood.hpp`, `nodes.hpp`, `stability.hpp`.
 
 Both return two arrays of dtype `NODE`, (dark on light, light on dark). Parents stand before their children. Fields:

@@ -145,6 +145,7 @@ inline void accumulate(Nodes& nodes) {
 // The forest's components of at least `min_area` px as nodes. Smaller ones never get a node: on a noisy page most are,
 // and what they hold is counted at the smallest component around them that is large enough.
 inline Nodes collect(const Runs& runs, Forest& forest, std::int32_t min_area) {
+    if (runs.count == 0) return {Buffer<Node>(0), 0};
     Buffer<std::int32_t> area(runs.count + 1);
     gather(runs, forest, area);
     const Order order = sorted(runs, forest);
