@@ -22,12 +22,13 @@ from typing import NoReturn, Self
 import prctl
 import pyseccomp
 
-from jail import capabilities, cgroups, landlock, mounts, namespaces, policy, rlimits, seccomp, syscalls, wire
+from jail import capabilities, cgroups, elf, landlock, mounts, namespaces, policy, rlimits, seccomp, syscalls, wire
 from jail.errors import SetUpError
 from jail.job import Job
 from jail.layers import Layer
 from jail.policy import REPLY_FD, REQUEST_FD
 from jail.result import EXIT_CRASHED, EXIT_MEMORY, EXIT_SETUP
+from jail.spec import Program
 
 _MAX_DESCRIPTOR = (1 << 32) - 1
 _SMALL = 32 << 10
@@ -47,12 +48,28 @@ class Enclosure:
     cpu_s: int
     stack_bytes: int
     filter: pyseccomp.SyscallFilter
+    program: Program | None = None
+    executed: tuple[str, ...] = ()
+    """The program and its loader."""
 
     @classmethod
     def prepare(
-        cls, layers: frozenset[Layer], tree: cgroups.Tree | None, policy_path: Path, cpu_s: int, stack_bytes: int
+        cls,
+        layers: frozenset[Layer],
+        tree: cgroups.Tree | None,
+        policy_path: Path,
+        cpu_s: int,
+        stack_bytes: int,
+        *,
+        program: Program | None = None,
     ) -> Self:
-        """Read what a cell, in its empty root, can't read any more. Raises `jail.errors.PolicyError`."""
+        """Read what a cell, in its own root, can't read any more. Raises `PolicyError`, `SpecError` for a program."""
+        executed: tuple[str, ...] = ()
+        if program is not None:
+            loader = elf.interpreter(program.path)
+            executed = (program.path,) if loader is None else (program.path, loader)
+            if program.network:
+                layers -= {Layer.NETWORK_NAMESPACE}
         return cls(
             layers=layers,
             tree=tree,
@@ -63,6 +80,8 @@ class Enclosure:
             cpu_s=cpu_s,
             stack_bytes=stack_bytes,
             filter=seccomp.compile_filter(policy.read(policy_path)),
+            program=program,
+            executed=executed,
         )
 
 
@@ -86,14 +105,32 @@ def _join_cgroup(walls: Enclosure, group: str) -> None:
         walls.tree.join(group)
 
 
+def _enter_root(walls: Enclosure) -> None:
+    if walls.program is None:
+        mounts.enter_empty_root(walls.mount_point)
+    else:
+        paths = (*walls.executed, *walls.program.reads)
+        mounts.enter_program_root(walls.mount_point, paths, walls.program.scratch_bytes)
+
+
+def _enter_landlock(walls: Enclosure) -> None:
+    if walls.program is None:
+        landlock.enter(walls.landlock_abi)
+    elif Layer.MOUNTS in walls.layers:
+        landlock.enter(walls.landlock_abi, walls.executed, walls.program.reads, network=walls.program.network)
+    else:
+        # Files of the host would be in reach below the scratch.
+        raise SetUpError(Layer.LANDLOCK, "a cell with a program needs its own root", "keep the layer mounts")
+
+
 STEPS: tuple[Step, ...] = (
     Step(Layer.CGROUPS, "cgroups", _join_cgroup),
     Step(Layer.NETWORK_NAMESPACE, "network namespace", lambda walls, group: namespaces.enter_network()),
     Step(Layer.IPC_NAMESPACE, "ipc namespace", lambda walls, group: namespaces.enter_ipc()),
     Step(Layer.UTS_NAMESPACE, "uts namespace", lambda walls, group: namespaces.enter_uts()),
     Step(Layer.CGROUP_NAMESPACE, "cgroup namespace", lambda walls, group: namespaces.enter_cgroup()),
-    Step(Layer.MOUNTS, "mounts", lambda walls, group: mounts.enter_empty_root(walls.mount_point)),
-    Step(Layer.RLIMITS, "rlimits", lambda walls, group: rlimits.enter(walls.cpu_s, walls.stack_bytes)),
+    Step(Layer.MOUNTS, "mounts", lambda walls, group: _enter_root(walls)),
+    Step(Layer.RLIMITS, "rlimits", lambda walls, group: rlimits.enter(walls.cpu_s, walls.stack_bytes, walls.program)),
     Step(Layer.DESCRIPTORS, "descriptors", lambda walls, group: _close_descriptors()),
     Step(
         Layer.CAPABILITIES,
@@ -104,7 +141,7 @@ STEPS: tuple[Step, ...] = (
     Step(Layer.CAPABILITIES, "capabilities", lambda walls, group: capabilities.drop_capabilities()),
     Step(Layer.NO_NEW_PRIVS, "no_new_privs", lambda walls, group: capabilities.forbid_new_privileges()),
     Step(Layer.PROCESS, "process", lambda walls, group: capabilities.seal_process()),
-    Step(Layer.LANDLOCK, "landlock", lambda walls, group: landlock.enter(walls.landlock_abi)),
+    Step(Layer.LANDLOCK, "landlock", lambda walls, group: _enter_landlock(walls)),
     Step(Layer.SECCOMP, "seccomp", lambda walls, group: seccomp.enter(walls.filter)),
 )
 """In the order of entry. The user namespace is the zygote's; the PID namespace comes with the fork."""
@@ -132,8 +169,9 @@ def _place_pipes(pipes: Pipes) -> None:
     """Put the pipes where policies expect them. Through numbers above both, as one may sit in the other's place."""
     request = fcntl.fcntl(pipes.request, fcntl.F_DUPFD_CLOEXEC, REPLY_FD + 1)
     reply = fcntl.fcntl(pipes.reply, fcntl.F_DUPFD_CLOEXEC, REPLY_FD + 1)
-    os.dup2(request, REQUEST_FD)
-    os.dup2(reply, REPLY_FD)
+    # A program that a cell executes must not find them: it could answer in the cell's name.
+    os.dup2(request, REQUEST_FD, inheritable=False)
+    os.dup2(reply, REPLY_FD, inheritable=False)
     sys.stdin = sys.stdout = sys.stderr = None  # what Python itself has where they are closed
 
 

@@ -38,6 +38,7 @@ class Start:
     stack_bytes: int
     without: list[str]
     cgroup_parent: str | None
+    program: dict[str, Json] | None
     server_pid: int
 
 

@@ -40,6 +40,7 @@ class Pool:
         if busy < 1 or idle < 1:
             raise SpecError(f"a pool of {busy} busy and {idle} idle cells: each must be 1 or more")
         self._limits = limits or Limits()
+        self._networked = spec.program is not None and spec.program.network
         self._layers = layers or Layers()
         self._idle_target = idle
         self._slots = asyncio.Semaphore(busy)
@@ -73,8 +74,9 @@ class Pool:
 
     @property
     def layers_off(self) -> frozenset[Layer]:
-        """What cells do without: given up by the operator, or missing from the kernel."""
-        return self._layers.dangerously_without | self._nursery.missing
+        """What cells do without: given up by the operator, missing from the kernel, or in their program's way."""
+        off = self._layers.dangerously_without | self._nursery.missing
+        return off | {Layer.NETWORK_NAMESPACE} if self._networked else off
 
     @property
     def cgroup(self) -> str:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 
 from jail import control
 from jail.environment import zygote_environment
@@ -68,6 +69,7 @@ class ZygoteProcess:
                 stack_bytes=limits.stack_bytes,
                 without=[str(layer) for layer in layers.dangerously_without],
                 cgroup_parent=layers.cgroup_parent,
+                program=asdict(spec.program) if spec.program is not None else None,
                 server_pid=os.getpid(),
             ),
         )

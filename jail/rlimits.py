@@ -6,30 +6,36 @@ import resource
 
 from jail.errors import SetUpError
 from jail.layers import Layer
+from jail.spec import Program
 
 _DESCRIPTORS = 8
 """Room for the standard three, the two pipes and what landlock opens while the cell is still setting itself up."""
+_PROGRAM_DESCRIPTORS = 256
 
 
-def enter(cpu_s: int, stack_bytes: int) -> None:
+def enter(cpu_s: int, stack_bytes: int, program: Program | None = None) -> None:
     """Bound this process. ``cpu_s`` counts set-up and rehearsal too.
+
+    A cell with a ``program`` may write files as large as its scratch, and have processes: how many, its cgroup bounds;
+    RLIMIT_NPROC would count those of all cells of one user together.
 
     As the first process of its PID namespace a cell would ignore SIGXCPU; with the hard limit equal to the soft one
     the kernel sends SIGKILL at once.
     """
     limits = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_FSIZE: 0 if program is None else program.scratch_bytes,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_SIGPENDING: 0,
         resource.RLIMIT_NICE: 0,
         resource.RLIMIT_RTPRIO: 0,
-        resource.RLIMIT_NOFILE: _DESCRIPTORS,
+        resource.RLIMIT_NOFILE: _DESCRIPTORS if program is None else _PROGRAM_DESCRIPTORS,
         resource.RLIMIT_CPU: cpu_s,
         resource.RLIMIT_STACK: stack_bytes,
     }
+    if program is None:
+        limits[resource.RLIMIT_NPROC] = 0
     for limit, value in limits.items():
         _, hard = resource.getrlimit(limit)
         bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,35 @@ from jail.layers import Layer
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
+SCRATCH = "/tmp"
+"""Where cells that execute a program keep its files: a tmpfs of each cell's own."""
 _JOB = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _POLICIES = Path(__file__).parent / "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The one program that the cells of a pool may execute, with what it needs; paths are absolute.
+
+    A cell's root then holds the program, its dynamic loader and ``reads`` (files and folders), all read-only, and
+    ``/tmp``, its own, of ``scratch_bytes``. ``network`` leaves it in the server's network: a layer less.
+    """
+
+    path: str
+    reads: tuple[str, ...] = ()
+    network: bool = False
+    scratch_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        for path in (self.path, *self.reads):
+            if not path.startswith("/") or os.path.normpath(path) != path or path == "/":
+                raise SpecError(f"{path!r} is not an absolute, plain path below /")
+            if SCRATCH in {path, *map(str, Path(path).parents)}:
+                raise SpecError(f"{path} lies in {SCRATCH}, which each cell has one of its own of")
+            if not os.path.exists(path):
+                raise SpecError(f"there is no {path}")
+        if self.scratch_bytes <= 0:
+            raise SpecError(f"scratch_bytes is {self.scratch_bytes}, and must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +54,7 @@ class ZygoteSpec:
     ``jail/policy`` or an absolute path. ``threads`` are names (shell patterns) that the job's threads may have when it
     is loaded: a fork does not have them, so each must be known to be of no use there. A native thread that was never
     given a name has the name "job": such TensorFlow leaves, whatever its settings. No thread of Python's is let be.
-    ``environment`` is added to the zygote's clean one.
+    ``environment`` is added to the zygote's clean one. ``program`` is what cells may execute; by default nothing.
     """
 
     job: str
@@ -34,6 +62,7 @@ class ZygoteSpec:
     policy: str = "base"
     threads: tuple[str, ...] = ("job",)
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: Program | None = None
 
     def __post_init__(self) -> None:
         if not _JOB.fullmatch(self.job):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -17,9 +18,18 @@ MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
+
+MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_NOSUID = 2
+MOUNT_ATTR_NODEV = 4
+_MOUNT_SETATTR = 442
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -57,6 +67,20 @@ def umount2(target: str, flags: int) -> None:
     _check("umount2", _libc.umount2(target.encode(), ctypes.c_int(flags)))
 
 
+def add_mount_flags(target: str, flags: int) -> None:
+    """Set ``MOUNT_ATTR_`` flags on a mount and all mounts below it; mount_setattr(2), Linux 5.12."""
+    attributes = (ctypes.c_uint64 * 4)(flags, 0, 0, 0)
+    raw(
+        "mount_setattr",
+        _MOUNT_SETATTR,
+        ctypes.c_long(_AT_FDCWD),
+        ctypes.c_char_p(target.encode()),
+        ctypes.c_ulong(_AT_RECURSIVE),
+        ctypes.byref(attributes),
+        ctypes.c_ulong(ctypes.sizeof(attributes)),
+    )
+
+
 def pivot_root(new_root: str, put_old: str) -> None:
     _check("pivot_root", _libc.pivot_root(new_root.encode(), put_old.encode()))
 
@@ -85,6 +109,8 @@ def malloc_trim() -> None:
     _libc.malloc_trim(ctypes.c_size_t(0))
 
 
-def raw(call: str, number: int, *arguments: ctypes.c_long | ctypes.c_void_p | ctypes.c_ulong | None) -> int:
+def raw(
+    call: str, number: int, *arguments: ctypes.c_long | ctypes.c_void_p | ctypes.c_ulong | ctypes.c_char_p | Any
+) -> int:
     """A system call that libc has no function for, by its number."""
     return _check(call, int(_libc.syscall(ctypes.c_long(number), *arguments)))

@@ -22,7 +22,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import prctl
 
@@ -32,6 +32,7 @@ from jail.cgroups import Bounds, Evidence, Tree
 from jail.errors import JailError, LoadError, PolicyError, SetUpError
 from jail.job import Job
 from jail.layers import Layer
+from jail.spec import Program
 
 _JOB_THREADS = "job"
 """Name of this process while it loads the job, and so of every thread that is started then and gets none of its own."""
@@ -141,7 +142,9 @@ def _refusal(error: JailError) -> control.Refused:
 
 
 def _load(start: control.Start, host: _Host) -> tuple[Job, Enclosure]:
-    walls = Enclosure.prepare(host.layers, host.tree, Path(start.policy), start.cpu_s, start.stack_bytes)
+    walls = Enclosure.prepare(
+        host.layers, host.tree, Path(start.policy), start.cpu_s, start.stack_bytes, program=_program(start)
+    )
     prctl.set_name(_JOB_THREADS)
     job = _make_job(start)
     prctl.set_name("cloister-zygote")
@@ -150,6 +153,13 @@ def _load(start: control.Start, host: _Host) -> tuple[Job, Enclosure]:
     gc.freeze()
     syscalls.malloc_trim()
     return job, walls
+
+
+def _program(start: control.Start) -> Program | None:
+    if start.program is None:
+        return None
+    fields: dict[str, Any] = start.program
+    return Program(**{**fields, "reads": tuple(fields["reads"])})
 
 
 def _make_job(start: control.Start) -> Job:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from engines import registry
 from engines.api import Limits
 from engines.errors import EngineError
-from jail.spec import ZygoteSpec
+from jail.errors import SpecError
+from jail.spec import Program, ZygoteSpec
 from server.settings import Settings, SettingsError
 
 JOB = "engines.job:OcrJob"
@@ -37,13 +38,20 @@ def _entry(name: str, options: Mapping[str, Any]) -> EngineEntry:
         engine = registry.create(name, options)
     except EngineError as error:
         raise SettingsError(f"engines: {error}") from error
-    if engine.program is not None:
-        raise SettingsError(f"engines: {name} executes {engine.program.path}, which cells can't do yet; leave it out")
+    try:
+        zygote = ZygoteSpec(
+            job=JOB,
+            kwargs={"engine": name, "options": dict(options)},
+            policy=engine.policy,
+            program=None if engine.program is None else Program(**asdict(engine.program)),
+        )
+    except SpecError as error:
+        raise SettingsError(f"engine.{name}: {error}") from error
     return EngineEntry(
         name=name,
         version=engine.version,
         model_version=engine.model_version,
         languages=engine.languages,
         limits=engine.limits,
-        zygote=ZygoteSpec(job=JOB, kwargs={"engine": name, "options": dict(options)}, policy=engine.policy),
+        zygote=zygote,
     )

@@ -22,12 +22,12 @@ class Vendor:
 
     name = "vendor"
     model_version = ""
-    policy = "program"
 
     def __init__(self, **options: object) -> None:
         self._table = table.read(options)
         self.version = self._table.version
         self.languages = self._table.languages
+        self.policy = "program-network" if self._table.network else "program"
         self.limits = Limits(self._table.memory_bytes, 1 + self._table.processes)
         self.program: Program | None = Program(
             self._table.program,

@@ -44,7 +44,7 @@ def run(table: Table, pixels: Pixels, dpi: float | None) -> Finished:
         stdout, stderr = os.path.join(folder, "stdout"), os.path.join(folder, "stderr")
         # There is no /dev/null in a cell.
         nothing = os.path.join(folder, "nothing")
-        Path(nothing).touch()
+        Path(nothing).write_bytes(b"")
         stdin = image if table.image is ImageWay.STDIN else nothing
         status = _wait(
             table,
