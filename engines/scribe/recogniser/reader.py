@@ -1,6 +1,7 @@
 """The recogniser: TensorFlow, set up so that it still runs in a forked child.
 
-Only one way of running a graph survives `fork` (see `Recogniser.load`); a canary test holds it.
+Only one way of running a graph survives `fork` (see `callable_graph`); a canary test holds it. No other Session may run in
+the same process before the fork: its thread pools would be shared, and the child would wait for threads it does not have.
 """
 
 from __future__ import annotations
@@ -49,21 +50,10 @@ class Recogniser:
     def load(cls, directory: Path) -> Recogniser:
         """Load `word.npz` and `word.json` from ``directory`` and run every shape once.
 
-        Raises WeightsError. The Session's settings are what makes it run after a fork: no thread pool of its own
-        (inter -1), operations inline (intra 1), and the executor that schedules nothing.
+        Raises WeightsError.
         """
         weights, card = _weights(directory)
-        import tensorflow as tf
-
-        config = tf.compat.v1.ConfigProto(
-            inter_op_parallelism_threads=-1, intra_op_parallelism_threads=1, use_per_session_threads=True
-        )
-        config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
-        definition = port.graph(weights)
-        with tf.Graph().as_default() as graph:
-            tf.import_graph_def(definition, name="")
-            session = tf.compat.v1.Session(graph=graph, config=config)
-        recogniser = cls(session.make_callable("logits:0", ["pixels:0"]), card)
+        recogniser = cls(callable_graph(weights), card)
         for width in (WIDTH, NARROW):
             for size in _BATCHES:
                 recogniser.logits(np.zeros((size, HEIGHT, width), np.uint8))
@@ -95,6 +85,25 @@ class Recogniser:
         return [(np.flatnonzero(narrow), NARROW), (np.flatnonzero(~narrow), WIDTH)]
 
 
+def callable_graph(weights: port.Weights) -> Any:
+    """A function from windows uint8 (n, HEIGHT, w) to logits, that still runs after a fork.
+
+    The Session's settings are what makes it so: no thread pool of its own (inter -1), operations inline (intra 1), and the
+    executor that schedules nothing.
+    """
+    import tensorflow as tf
+
+    config = tf.compat.v1.ConfigProto(
+        inter_op_parallelism_threads=-1, intra_op_parallelism_threads=1, use_per_session_threads=True
+    )
+    config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
+    definition = port.graph(weights)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        session = tf.compat.v1.Session(graph=graph, config=config)
+    return session.make_callable("logits:0", ["pixels:0"])
+
+
 def _batches(count: int) -> list[int]:
     """Sizes from `_BATCHES` that add up to ``count``."""
     sizes = []
@@ -106,7 +115,7 @@ def _batches(count: int) -> list[int]:
 
 def _weights(directory: Path) -> tuple[dict[str, NDArray[np.float32]], Card]:
     try:
-        with np.load(directory / "word.npz", allow_pickle=False) as file:
+        with (directory / "word.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             weights = {name: np.asarray(file[name], np.float32) for name in file.files}
         card = json.loads((directory / "word.json").read_text())
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -39,19 +39,19 @@ def distance(a: str, b: str) -> int:
 
 
 @torch.no_grad()
-def read(net: nn.Module, shard: Shard, device: torch.device) -> list[Reading]:
-    """Greedy readings of every window of ``shard``."""
+def read(net: nn.Module, shard: Shard, device: torch.device, most: int) -> list[Reading]:
+    """Greedy readings of the first ``most`` windows of ``shard``."""
     net.eval()
     readings = []
-    for i in range(0, len(shard.texts), 64):
-        logits = net(torch.from_numpy(shard.windows[i : i + 64].copy()).to(device))
+    for i in range(0, min(most, len(shard.texts)), 64):
+        logits = net(torch.from_numpy(shard.windows[i : min(i + 64, most)].copy()).to(device))
         readings += greedy(logits.cpu().numpy(), 4)
     return readings
 
 
 def score_shard(net: nn.Module, shard: Shard, device: torch.device, most: int = 1500) -> Score:
     """Score ``shard``; case is folded where its truth does not know the case."""
-    readings = read(net, shard, device)[:most]
+    readings = read(net, shard, device, most)
     right = words = hits = errors = characters = 0
     kinds: Counter[str] = Counter()
     kinds_right: Counter[str] = Counter()

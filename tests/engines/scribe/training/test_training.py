@@ -43,9 +43,7 @@ def some_fonts() -> fonts.Fonts:
 
 
 def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
-    import tensorflow as tf
-
-    from engines.scribe.recogniser import port
+    from engines.scribe.recogniser.reader import callable_graph
 
     torch.manual_seed(3)
     net = WordNet().train()
@@ -56,10 +54,7 @@ def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
     with torch.no_grad():
         expected = net(pixels).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(port.graph(weights), name="")
-        with tf.compat.v1.Session(graph=graph) as session:
-            found = session.run("logits:0", {"pixels:0": pixels.numpy()})
+    found = callable_graph(weights)(pixels.numpy())
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
