@@ -1,11 +1,13 @@
-"""The font of the hidden layer as PDF objects: one code for each character of the document, two glyphs for all.
+"""The font of the hidden layer as PDF objects: codes for the document's characters and words, boxes for glyphs.
 
-Codes are UTF-16 code units, so that the font means the same in any document. Characters beyond the Basic Multilingual
-Plane take codes of the surrogate range, which no character of the plane has, in the order they come.
+Codes of characters are UTF-16 code units, so that most of the font means the same in any document. The codes that no
+such character has are dealt out as they are needed: to characters beyond the Basic Multilingual Plane, and to whole
+words, which slanted lines want (see `layer`).
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from pathlib import Path
 
@@ -17,37 +19,73 @@ UNITS = 1000
 ASCENT = 800
 DESCENT = -200
 ADVANCE = 500
+"""Of a character."""
 SPACE_ADVANCE = 250
 """Narrow: the gap between two words is often narrower than a letter."""
+WIDTHS = tuple(round(150 * 1.04**step) for step in range(136))
+"""Of the glyphs for whole words, 0.15 to 30 em: any width lies within 2 % of one."""
 FILE = Path(__file__).with_name("hidden.ttf")
+
+BOX_GLYPH = 1
+SPACE_GLYPH = 2
+FIRST_WIDTH_GLYPH = 3
 
 _NAME = Name("/CloisterHidden")
 _SPACE = 0x20
-_ASTRAL = range(0xD800, 0xE000)
+_DEALT = range(0xD800, 0xF900)
+"""Surrogates and the private use area."""
 _ENTRIES_A_BLOCK = 100
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # Read when the module is loaded, in the zygote: a cell can open nothing.
 _FONT_FILE = FILE.read_bytes()
-_CID_TO_GID = zlib.compress(b"".join((2 if cid == _SPACE else 1).to_bytes(2, "big") for cid in range(0x10000)), 9)
 
 
 class Codes:
-    """Gives characters their codes, and keeps count of those used."""
+    """Deals out codes, and keeps count of those used."""
 
     def __init__(self) -> None:
         self._used: set[int] = set()
-        self._astral: dict[str, int] = {}
+        self._dealt: dict[tuple[str, int], int] = {}
 
-    def encode(self, text: str) -> bytes:
-        """Two bytes for each character, for a Tj in the font that `add` makes of these codes."""
-        return b"".join(self._code(character).to_bytes(2, "big") for character in text)
+    @property
+    def free(self) -> int:
+        """How many more words, or characters without a code of their own, can have one."""
+        return len(_DEALT) - len(self._dealt)
+
+    def characters(self, text: str) -> bytes:
+        """A code for each character, for a Tj: `ADVANCE` wide each, a space `SPACE_ADVANCE`."""
+        return b"".join(self._character(character).to_bytes(2, "big") for character in text)
+
+    def word(self, text: str, width: float) -> tuple[bytes, float]:
+        """One code for a whole word about ``width`` em wide, and how wide it is: one of `WIDTHS`, in em."""
+        step = round(math.log(max(width, 1e-3) * UNITS / WIDTHS[0]) / math.log(1.04))
+        index = min(max(step, 0), len(WIDTHS) - 1)
+        code = self._deal(text, FIRST_WIDTH_GLYPH + index)
+        return code.to_bytes(2, "big"), WIDTHS[index] / UNITS
+
+    def _character(self, character: str) -> int:
+        code = ord(character)
+        if code > 0xFFFF or code in _DEALT:
+            return self._deal(character, BOX_GLYPH)
+        self._used.add(code)
+        return code
+
+    def _deal(self, text: str, glyph: int) -> int:
+        key = (text, glyph)
+        if key not in self._dealt:
+            if not self.free:
+                raise OverflowError(f"no more than {len(_DEALT)} words can have codes of their own in one font")
+            self._dealt[key] = _DEALT[len(self._dealt)]
+        return self._dealt[key]
 
     def to_unicode(self) -> bytes:
         """The ToUnicode CMap (Adobe Technical Note 5411): a range a high byte, as ranges must not cross one."""
         rows = sorted({code >> 8 for code in self._used})
         ranges = [f"<{row:02X}00> <{row:02X}FF> <{row:02X}00>" for row in rows]
-        singles = [f"<{code:04X}> <{text.encode('utf-16-be').hex().upper()}>" for text, code in self._astral.items()]
+        singles = [
+            f"<{code:04X}> <{text.encode('utf-16-be', 'replace').hex().upper()}>"
+            for (text, _), code in self._dealt.items()
+        ]
         return "\n".join(
             (
                 "/CIDInit /ProcSet findresource begin",
@@ -69,45 +107,52 @@ class Codes:
             )
         ).encode()
 
-    def _code(self, character: str) -> int:
-        code = ord(character)
-        if code > 0xFFFF:
-            known = self._astral.get(character)
-            if known is not None:
-                return known
-            if len(self._astral) < len(_ASTRAL):
-                code = self._astral[character] = _ASTRAL[len(self._astral)]
-                return code
-            code = ord(_REPLACEMENT)
-        elif code in _ASTRAL:
-            code = ord(_REPLACEMENT)
-        self._used.add(code)
-        return code
+    def glyphs(self) -> bytes:
+        """The CIDToGIDMap: two bytes for each code."""
+        glyphs = [BOX_GLYPH] * 0x10000
+        glyphs[_SPACE] = SPACE_GLYPH
+        for (_, glyph), code in self._dealt.items():
+            glyphs[code] = glyph
+        return b"".join(glyph.to_bytes(2, "big") for glyph in glyphs)
+
+    def widths(self) -> Array:
+        """The W array: what is not `ADVANCE` wide."""
+        entries: list[object] = [_SPACE, Array([SPACE_ADVANCE])]
+        dealt = [ADVANCE if glyph == BOX_GLYPH else WIDTHS[glyph - FIRST_WIDTH_GLYPH] for _, glyph in self._dealt]
+        if dealt:
+            entries += [_DEALT[0], Array(dealt)]
+        return Array(entries)
 
 
-def add(pdf: pikepdf.Pdf, codes: Codes) -> pikepdf.Object:
-    """Put the font into ``pdf`` as an indirect object: a composite TrueType font, embedded whole."""
-    descriptor = Dictionary(
-        Type=Name.FontDescriptor,
-        FontName=_NAME,
-        Flags=1 << 2,  # symbolic: glyphs are not those of a standard Latin set
-        FontBBox=Array([0, DESCENT, ADVANCE, ASCENT]),
-        ItalicAngle=0,
-        Ascent=ASCENT,
-        Descent=DESCENT,
-        CapHeight=ASCENT,
-        StemV=80,
-        FontFile2=pdf.make_indirect(_stream(pdf, zlib.compress(_FONT_FILE, 9), Length1=len(_FONT_FILE))),
+def embed(pdf: pikepdf.Pdf) -> pikepdf.Object:
+    """Put the font file into ``pdf``: the font descriptor that all fonts made by `add` share."""
+    return pdf.make_indirect(
+        Dictionary(
+            Type=Name.FontDescriptor,
+            FontName=_NAME,
+            Flags=1 << 2,  # symbolic: glyphs are not those of a standard Latin set
+            FontBBox=Array([0, DESCENT, WIDTHS[-1], ASCENT]),
+            ItalicAngle=0,
+            Ascent=ASCENT,
+            Descent=DESCENT,
+            CapHeight=ASCENT,
+            StemV=80,
+            FontFile2=_stream(pdf, _FONT_FILE, Length1=len(_FONT_FILE)),
+        )
     )
+
+
+def add(pdf: pikepdf.Pdf, codes: Codes, descriptor: pikepdf.Object) -> pikepdf.Object:
+    """Put a font with these codes into ``pdf``: composite TrueType."""
     descendant = Dictionary(
         Type=Name.Font,
         Subtype=Name.CIDFontType2,
         BaseFont=_NAME,
         CIDSystemInfo=Dictionary(Registry=b"Adobe", Ordering=b"Identity", Supplement=0),
-        FontDescriptor=pdf.make_indirect(descriptor),
+        FontDescriptor=descriptor,
         DW=ADVANCE,
-        W=Array([_SPACE, Array([SPACE_ADVANCE])]),
-        CIDToGIDMap=pdf.make_indirect(_stream(pdf, _CID_TO_GID)),
+        W=codes.widths(),
+        CIDToGIDMap=_stream(pdf, codes.glyphs()),
     )
     return pdf.make_indirect(
         Dictionary(
@@ -116,13 +161,13 @@ def add(pdf: pikepdf.Pdf, codes: Codes) -> pikepdf.Object:
             BaseFont=_NAME,
             Encoding=Name("/Identity-H"),
             DescendantFonts=Array([pdf.make_indirect(descendant)]),
-            ToUnicode=pdf.make_indirect(_stream(pdf, zlib.compress(codes.to_unicode(), 9))),
+            ToUnicode=_stream(pdf, codes.to_unicode()),
         )
     )
 
 
-def _stream(pdf: pikepdf.Pdf, compressed: bytes, **entries: int) -> Stream:
-    return Stream(pdf, compressed, Filter=Name.FlateDecode, **entries)
+def _stream(pdf: pikepdf.Pdf, content: bytes, **entries: int) -> pikepdf.Object:
+    return pdf.make_indirect(Stream(pdf, zlib.compress(content, 9), Filter=Name.FlateDecode, **entries))
 
 
 def _blocks(operator: str, entries: list[str]) -> list[str]:

@@ -2,7 +2,13 @@
 
 What readers of PDFs make of a layer differs. This form came through all those tried (see tests/pdf): one text object
 for each line; a word and the space after it in one string, no space after the last; each word scaled across to its
-box; glyphs with an outline. The line's matrix turns with the text, so skewed and turned lines need nothing more.
+box; glyphs with an outline.
+
+Words of a line that lies almost along the page are level, each at its own height: Poppler breaks a word where its
+baseline drifts by half a point. A line that is slanted so much that level words would miss their ink turns with the
+ink; then a word is one glyph, which Poppler can't break, and nothing is scaled across, as pdf.js compares the places of
+slanted glyphs wrongly between one scale and another. Lines that climb or fall end in a space: their ends can be as high
+as the next line's beginning.
 """
 
 from __future__ import annotations
@@ -26,11 +32,26 @@ _FULL_HEIGHT = 0.85
 """Share of the line's height from which a word is believed to show where the line lies."""
 _LEVEL = 0.05
 """Words off the line by less than this share of its height are put on it."""
+_WORD_DRIFT = 0.15
+_LINE_DRIFT = 0.8
+"""Shares of the line's height by which a level word, and a line of level words, may climb or fall."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Unit vectors of user space: along a line, and from its feet to its head."""
+
+    along: Point
+    up: Point
+
+    def at(self, x: float, y: float) -> Point:
+        """The point of user space that is (x, y) in this frame."""
+        return self.along[0] * x + self.up[0] * y, self.along[1] * x + self.up[1] * y
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A word in the frame of its line, where x runs along the text and y up: its edges and its middle."""
+    """A word in a `_Frame`: its edges and its middle."""
 
     text: str
     left: float
@@ -53,33 +74,69 @@ def _line(line: Line, to_user: Matrix, codes: Codes) -> str:
     if not words:
         return ""
     quads = [_mapped(word.quad, to_user) for word in words]
-    along = _direction(quads)
-    up = _upward(quads, along)
-    spans = sorted(map(_span, words, quads, [along] * len(words), [up] * len(words)), key=lambda span: span.left)
+    slope = _direction(quads)
+    axis = _nearest_axis(slope)
+    spans = _spans(words, quads, axis)
     height = _height(spans)
-    middles = _middles(spans, height)
-    # The baseline lies so that the em box, from descent to ascent, is the line's height.
-    baselines = [middle - height / 2 - height * DESCENT / UNITS for middle in middles]
+    # Climbing or falling, for each unit along the axis.
+    climb = (slope[0] * axis.up[0] + slope[1] * axis.up[1]) / (slope[0] * axis.along[0] + slope[1] * axis.along[1])
+    widest = max(span.right - span.left for span in spans)
+    whole = spans[-1].right - spans[0].left
+    slanted = abs(climb) * widest > _WORD_DRIFT * height or abs(climb) * whole > _LINE_DRIFT * height
+    if slanted and codes.free >= len(words):
+        frame = _Frame(slope, _upward(quads, slope))
+        spans = _spans(words, quads, frame)
+        return _slanted(spans, frame, codes)
+    return _level(spans, axis, climb, codes)
 
-    x, y = spans[0].left, baselines[0]
-    origin = (along[0] * x + up[0] * y, along[1] * x + up[1] * y)
-    parts = [
-        "BT",
-        f"/{FONT} {_number(height)} Tf",
-        f"{_number(along[0], 6)} {_number(along[1], 6)} {_number(up[0], 6)} {_number(up[1], 6)}"
-        f" {_number(origin[0])} {_number(origin[1])} Tm",
-    ]
-    last = len(spans) - 1
+
+def _level(spans: Sequence[_Span], frame: _Frame, climb: float, codes: Codes) -> str:
+    height = _height(spans)
+    middles = _middles(spans, height, climb)
+    ending = "" if max(middles) == min(middles) else " "
+    texts = []
     for index, span in enumerate(spans):
+        stretch = 100 * _width(span) / (len(span.text) * height * ADVANCE / UNITS)
+        text = codes.characters(span.text + (" " if index < len(spans) - 1 else ending))
+        texts.append(f"{_number(stretch)} Tz <{text.hex().upper()}> Tj")
+    return _object(spans, middles, [height] * len(spans), texts, frame)
+
+
+def _slanted(spans: Sequence[_Span], frame: _Frame, codes: Codes) -> str:
+    height = _height(spans)
+    middles = _middles(spans, height, 0.0)
+    heights, texts = [], []
+    for index, span in enumerate(spans):
+        text, width = codes.word(span.text, _width(span) / height)
+        # The glyph's width is near the word's; the font's size makes it the same.
+        heights.append(_width(span) / width)
+        shown = f"<{(text + codes.characters(' ')).hex().upper()}> Tj"
+        # The scale across outlives a text object.
+        texts.append(shown if index else f"100 Tz {shown}")
+    return _object(spans, middles, heights, texts, frame)
+
+
+def _object(
+    spans: Sequence[_Span], middles: Sequence[float], heights: Sequence[float], texts: Sequence[str], frame: _Frame
+) -> str:
+    """A text object that shows ``texts`` where their spans are."""
+    parts = ["BT"]
+    x = y = size = 0.0
+    for index, (span, middle, height, text) in enumerate(zip(spans, middles, heights, texts, strict=True)):
+        if height != size:
+            parts.append(f"/{FONT} {_number(height)} Tf")
+            size = height
+        # The em box, from descent to ascent, stands about the middle.
+        baseline = middle - height / 2 - height * DESCENT / UNITS
         if index:
-            parts.append(f"{_number(span.left - x)} {_number(baselines[index] - y)} Td")
-            x, y = span.left, baselines[index]
-        natural = len(span.text) * height * ADVANCE / UNITS
-        stretch = 100 * max(span.right - span.left, _MIN_EXTENT) / natural
-        text = codes.encode(span.text if index == last else span.text + " ").hex().upper()
-        parts.append(f"{_number(stretch)} Tz <{text}> Tj")
-    parts.append("ET")
-    return "\n".join(parts)
+            parts.append(f"{_number(span.left - x)} {_number(baseline - y)} Td")
+        else:
+            turn = " ".join(_number(value, 6) for value in (*frame.along, *frame.up))
+            origin = " ".join(map(_number, frame.at(span.left, baseline)))
+            parts.append(f"{turn} {origin} Tm")
+        x, y = span.left, baseline
+        parts.append(text)
+    return "\n".join((*parts, "ET"))
 
 
 def _mapped(quad: Quad, to_user: Matrix) -> Quad:
@@ -114,15 +171,31 @@ def _upward(quads: Sequence[Quad], along: Point) -> Point:
     return up if heads >= 0 else (-up[0], -up[1])
 
 
-def _span(word: Word, quad: Quad, along: Point, up: Point) -> _Span:
-    def at(point: Point, axis: Point) -> float:
-        return point[0] * axis[0] + point[1] * axis[1]
+def _nearest_axis(direction: Point) -> _Frame:
+    x, y = direction
+    along = (math.copysign(1.0, x), 0.0) if abs(x) >= abs(y) else (0.0, math.copysign(1.0, y))
+    return _Frame(along, (-along[1], along[0]))
 
-    left = (at(quad.top_left, along) + at(quad.bottom_left, along)) / 2
-    right = (at(quad.top_right, along) + at(quad.bottom_right, along)) / 2
-    top = (at(quad.top_left, up) + at(quad.top_right, up)) / 2
-    bottom = (at(quad.bottom_left, up) + at(quad.bottom_right, up)) / 2
-    return _Span(_visual(word.text), left, right, (top + bottom) / 2, top - bottom)
+
+def _spans(words: Sequence[Word], quads: Sequence[Quad], frame: _Frame) -> list[_Span]:
+    """From left to right."""
+    spans = (_span(word, quad, frame) for word, quad in zip(words, quads, strict=True))
+    return sorted(spans, key=lambda span: span.left)
+
+
+def _span(word: Word, quad: Quad, frame: _Frame) -> _Span:
+    def between(one: Point, other: Point, axis: Point) -> float:
+        return ((one[0] + other[0]) * axis[0] + (one[1] + other[1]) * axis[1]) / 2
+
+    left = between(quad.top_left, quad.bottom_left, frame.along)
+    right = between(quad.top_right, quad.bottom_right, frame.along)
+    top = between(quad.top_left, quad.top_right, frame.up)
+    bottom = between(quad.bottom_left, quad.bottom_right, frame.up)
+    return _Span(_visual(word.text), left, right, (top + bottom) / 2, abs(top - bottom))
+
+
+def _width(span: _Span) -> float:
+    return max(span.right - span.left, _MIN_EXTENT)
 
 
 def _visual(text: str) -> str:
@@ -137,16 +210,21 @@ def _height(spans: Sequence[_Span]) -> float:
     return max(min(max(heights), 1.5 * statistics.median(heights)), _MIN_EXTENT)
 
 
-def _middles(spans: Sequence[_Span], height: float) -> list[float]:
-    """Where each word's middle lies across the line.
+def _middles(spans: Sequence[_Span], height: float, climb: float) -> list[float]:
+    """Where each word's middle lies across the line, which climbs by ``climb``.
 
-    A word lower than the line (no ascender, a dash) says little about where its baseline is: it takes the place of the
-    nearest word that fills the line's height.
+    A word lower than the line (no ascender, a dash) says little about where its baseline is: it takes its place from
+    the nearest word that fills the line's height.
     """
     full = [span for span in spans if span.height >= _FULL_HEIGHT * height] or list(spans)
-    nearest = [min(full, key=lambda other, at=span.left: abs(other.left - at)).middle for span in spans]  # type: ignore[misc]
-    level = statistics.median(nearest)
-    return [level if abs(middle - level) < _LEVEL * height else middle for middle in nearest]
+    middles = []
+    for span in spans:
+        nearest = min(full, key=lambda other, left=span.left: abs(other.left - left))  # type: ignore[misc]
+        middles.append(nearest.middle + climb * (span.left + span.right - nearest.left - nearest.right) / 2)
+    level = statistics.median(middles)
+    if max(abs(middle - level) for middle in middles) < _LEVEL * height:
+        return [level] * len(middles)
+    return middles
 
 
 def _number(value: float, places: int = 3) -> str:

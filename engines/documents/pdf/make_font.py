@@ -1,7 +1,7 @@
 """Makes ``hidden.ttf``, the font of the hidden text layer: ``python -m engines.documents.pdf.make_font``.
 
-Two glyphs, each the outline of a box as wide as its advance and as high as the line: one for every character, a
-narrower one for the space. PDFium drops objects without an outline, so an empty glyph would lose words of one
+Every glyph is the outline of a box as wide as its advance and as high as the line: one for every character, a narrower
+one for the space, and one for each width that whole words come in. PDFium drops objects without an outline, so an empty glyph would lose words of one
 character; a filled box would hide the page where a viewer ignores the render mode. The file is the same, byte for
 byte, every time.
 """
@@ -15,7 +15,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib.tables._g_l_y_f import Glyph
 
-from engines.documents.pdf.font import ADVANCE, ASCENT, DESCENT, FILE, SPACE_ADVANCE, UNITS
+from engines.documents.pdf.font import ADVANCE, ASCENT, DESCENT, FILE, SPACE_ADVANCE, UNITS, WIDTHS
 
 FAMILY = "Cloister Hidden"
 POSTSCRIPT_NAME = "CloisterHidden"
@@ -29,9 +29,10 @@ def make() -> bytes:
     builder = FontBuilder(UNITS, isTTF=True)
     builder.font["head"].created = builder.font["head"].modified = _MADE
     builder.font.recalcTimestamp = False
-    glyphs = (".notdef", "box", "space")
-    advances = dict(zip(glyphs, (ADVANCE, ADVANCE, SPACE_ADVANCE), strict=True))
-    builder.setupGlyphOrder(list(glyphs))
+    # In the order of font.BOX_GLYPH, SPACE_GLYPH, FIRST_WIDTH_GLYPH.
+    advances = {".notdef": ADVANCE, "box": ADVANCE, "space": SPACE_ADVANCE}
+    advances |= {f"word{width}": width for width in WIDTHS}
+    builder.setupGlyphOrder(list(advances))
     builder.setupCharacterMap({0x20: "space", 0x25A1: "box"})
     builder.setupGlyf({glyph: _box(advance) for glyph, advance in advances.items()})
     builder.setupHorizontalMetrics({glyph: (advance, 0) for glyph, advance in advances.items()})

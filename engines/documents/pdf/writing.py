@@ -75,14 +75,16 @@ def save(pdf: pikepdf.Pdf) -> bytes:
 
 
 def _write(pdf: pikepdf.Pdf, layers: Sequence[Layer]) -> None:
-    codes = font.Codes()
     pages = list(pdf.pages)
     tagged = _is_tagged(pdf)
-    written: list[pikepdf.Page] = []
+    codes = font.Codes()
+    written: list[tuple[pikepdf.Page, font.Codes]] = []
     for item in layers:
         page = pages[item.number - 1]
         if item.replaces:
             hidden.remove(pdf, page)
+        if codes.free < sum(len(line.words) for line in item.lines):
+            codes = font.Codes()
         content = layer.content(item.lines, item.to_user, codes)
         if not content:
             continue
@@ -91,12 +93,13 @@ def _write(pdf: pikepdf.Pdf, layers: Sequence[Layer]) -> None:
             content = b"/Artifact BMC\n" + content + b"EMC\n"
         # Underneath: what follows starts from the same graphics state as ever, whatever it leaves behind.
         page.contents_add(Stream(pdf, content), prepend=True)
-        written.append(page)
+        written.append((page, codes))
     if not written:
         return
-    made = font.add(pdf, codes)
-    for page in written:
-        _add_font(page, made)
+    descriptor = font.embed(pdf)
+    made = {used: font.add(pdf, used, descriptor) for used in dict.fromkeys(used for _, used in written)}
+    for page, used in written:
+        _add_font(page, made[used])
 
 
 def _add_font(page: pikepdf.Page, made: pikepdf.Object) -> None:
