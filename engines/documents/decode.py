@@ -56,10 +56,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A page and the EXIF orientation (1 to 8) that was honoured in it."""
+    """A page and the EXIF orientation (1 to 8) that was honoured in it.
+
+    ``image`` is the page as the file has it, loaded; Pillow reuses it for the next page.
+    """
 
     page: Page
     exif_orientation: int
+    image: Image.Image
 
 
 def pages(body: bytes, limits: Limits) -> Iterator[Decoded]:
@@ -142,7 +146,7 @@ def _decode(image: Image.Image, number: int) -> Decoded:
         dpi = _dpi(image)
     except _PARSER_ERRORS as error:
         raise _damaged(image.format, number) from error
-    return Decoded(Page(pixels=pixels, number=number, dpi=dpi), orientation)
+    return Decoded(Page(pixels=pixels, number=number, dpi=dpi), orientation, image)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -163,21 +167,25 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
 
 def _to_rgb(image: Image.Image) -> Pixels:
     """Uint8 (height, width, 3). A grey image becomes a view whose three channels are the same memory."""
+    image = flat(image)
+    return _grey(np.asarray(image)) if image.mode == "L" else np.asarray(image)
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """The image in grey or RGB, eight bits a sample, as it looks on white paper."""
     mode = image.mode
-    if mode in ("1", "L"):
-        return _grey(np.asarray(image.convert("L")))
+    if mode in ("1", "L") and "transparency" not in image.info:
+        return image.convert("L")
     if mode in ("I", "F") or mode.startswith("I;16"):
-        return _grey(_stretched(np.asarray(image)))
+        return Image.fromarray(_stretched(np.asarray(image)))
     if mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
         # What is transparent is paper.
         paper = Image.new("RGB", image.size, (255, 255, 255))
         paper.paste(image, mask=image.getchannel("A"))
-        image = paper
-    elif image.mode != "RGB":
-        image = image.convert("RGB")
-    return np.asarray(image)
+        return paper
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _grey(values: Pixels) -> Pixels:

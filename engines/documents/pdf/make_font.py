@@ -1,9 +1,9 @@
 """Makes ``hidden.ttf``, the font of the hidden text layer: ``python -m engines.documents.pdf.make_font``.
 
 Every glyph is the outline of a box as wide as its advance and as high as the line: one for every character, a narrower
-one for the space, and one for each width that whole words come in. PDFium drops objects without an outline, so an empty glyph would lose words of one
-character; a filled box would hide the page where a viewer ignores the render mode. The file is the same, byte for
-byte, every time.
+one for the space, and one for each width that whole words come in. PDFium drops objects without an outline, so an
+empty glyph would lose words of one character; a filled box would hide the page where a viewer ignores the render mode.
+The file is the same, byte for byte, every time.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def with_layers(body: bytes, layers: Sequence[Layer], *, break_signatures: bool 
     try:
         with pikepdf.open(io.BytesIO(body)) as pdf:
             check(pdf, break_signatures=break_signatures)
-            _write(pdf, layers)
+            add_layers(pdf, layers)
             return save(pdf)
     except pikepdf.PasswordError as error:
         raise EncryptedError("the PDF wants a password; take the password off and send it again") from error
@@ -74,7 +74,8 @@ def save(pdf: pikepdf.Pdf) -> bytes:
     return buffer.getvalue()
 
 
-def _write(pdf: pikepdf.Pdf, layers: Sequence[Layer]) -> None:
+def add_layers(pdf: pikepdf.Pdf, layers: Sequence[Layer]) -> None:
+    """Put ``layers`` onto the pages of an open PDF."""
     pages = list(pdf.pages)
     tagged = _is_tagged(pdf)
     codes = font.Codes()
