@@ -11,6 +11,10 @@ UNSTATED = 0.5
 """The confidence of words for which none is stated: it says nothing either way."""
 
 
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
+"""Control characters: a reply that held one would be refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """An upright rectangle, px."""
@@ -94,7 +98,7 @@ def _lines(found: Iterable[Sequence[BoxedWord]], width: float, height: float) ->
 
 def _parted(word: BoxedWord) -> Iterator[BoxedWord]:
     """Words of one that holds white space; each gets the part of the box that its characters have of the text."""
-    pieces = word.text.split()
+    pieces = word.text.translate(_CONTROLS).split()
     if len(pieces) == 1:
         yield BoxedWord(pieces[0], word.confidence, word.box, word.degrees)
         return
