@@ -16,6 +16,8 @@ WORD_GAP = 2.2
 """Chains of a line are at most this many line heights apart; wider gaps are columns."""
 SAME_INK = 0.4
 """The fainter of two neighbours in a chain has at least this part of the other's contrast; creases have less than print."""
+STACKED = 0.25
+"""Lines this close above one another, in letter heights, are layers of broken letters."""
 MIN_HEIGHT = 4.0
 """Lower regions are marks, not letters, px of the working page."""
 
@@ -80,6 +82,12 @@ def lines(found: NDArray[np.void]) -> Lines:
     label = _joined(fitted)[label]
     _, label = np.unique(label, return_inverse=True)
     fitted = _fit(letters, label, skew=slope)
+    stack = _stacks(fitted)
+    if (stack != np.arange(len(stack))).any():
+        broken = np.bincount(stack, minlength=len(stack))[stack] > 1
+        letters, label = _whole_letters(letters, stack[label], broken[label])
+        _, label = np.unique(label, return_inverse=True)
+        fitted = _fit(letters, label, skew=slope)
     fitted = _with_marks(fitted, marks)
     return fitted.take(plausible(fitted))
 
@@ -281,6 +289,54 @@ def _joined(chain: Lines) -> Indices:
     first, second = first[fits], second[fits]
     cost = np.maximum(gap[fits], 0) + off[fits] + 0.3 * (large[fits] - small[fits])
     return _chains(len(chain), first, second, cost)
+
+
+def _stacks(line: Lines) -> Indices:
+    """A label for each line: layers of broken letters, one close above the other, share theirs."""
+    top, middle = line.base - line.rise, (line.start + line.end) / 2
+    reach = STACKED * line.size + np.abs(line.slope) * (line.end - line.start)
+    upper, lower = points_in_boxes(middle, top, line.start, line.base - line.size / 2, line.end, line.base + reach)
+    gap = top[lower] - line.at(middle[lower], upper)
+    small = np.minimum(line.size[upper], line.size[lower])
+    shared = np.minimum(line.end[upper], line.end[lower]) - np.maximum(line.start[upper], line.start[lower])
+    width = line.end - line.start
+    fits = (
+        _before(top, upper, lower)
+        & (np.abs(gap) <= STACKED * small)
+        & (np.maximum(line.size[upper], line.size[lower]) <= 3 * small)
+        & (shared >= 0.4 * np.minimum(width[upper], width[lower]))
+        & (line.light[upper] == line.light[lower])
+    )
+    return _joined_pairs(len(line), upper[fits], lower[fits])
+
+
+def _joined_pairs(count: int, first: Indices, second: Indices) -> Indices:
+    """Labels (count,): the smallest index among all that pairs connect."""
+    label = np.arange(count)
+    while True:
+        before = label.copy()
+        np.minimum.at(label, first, label[second])
+        np.minimum.at(label, second, label[first])
+        label = label[label]
+        if (label == before).all():
+            return label
+
+
+def _whole_letters(
+    letters: NDArray[np.void], label: Indices, broken: NDArray[np.bool_]
+) -> tuple[NDArray[np.void], Indices]:
+    """Letters and labels, with pieces of ``broken`` ones that stand one above the other in a label made one letter."""
+    pieces = letters[broken]
+    order = np.lexsort((pieces["x0"], label[broken]))
+    pieces, owner = pieces[order], label[broken][order]
+    span = float(pieces["x1"].max()) + 2
+    reach = np.maximum.accumulate(pieces["x1"] + owner * span)
+    new = np.concatenate([[True], pieces["x0"][1:] + owner[1:] * span >= reach[:-1]])
+    first = np.flatnonzero(new)
+    whole = pieces[first]
+    for name, gather in (("x1", np.maximum), ("y0", np.minimum), ("y1", np.maximum), ("area", np.add), ("perimeter", np.add)):
+        whole[name] = gather.reduceat(pieces[name], first)
+    return np.concatenate([letters[~broken], whole]), np.concatenate([label[~broken], owner[first]])
 
 
 def _with_marks(line: Lines, marks: NDArray[np.void]) -> Lines:

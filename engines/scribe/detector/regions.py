@@ -55,8 +55,9 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
     dark = dark[_chosen(dark, dark["level"], usual)]
     light = light[_chosen(light, LIGHTEST - light["level"], usual)]
     light = light[_inside(light, panels)]
-    light = light[~_inside(light, dark[~_is_panel(dark, usual)])]
-    dark = dark[~_inside(dark, light)]
+    panel = _is_panel(dark, usual)
+    light = light[~_inside(light, dark[~panel])]
+    dark = dark[~(_inside(dark, light) | (panel & _around(dark, light)))]
     found = np.concatenate([_as_regions(dark, light=False), _as_regions(light, light=True)])
     if len(found) > MAX_REGIONS:
         found = found[np.argpartition(found["area"], -MAX_REGIONS)[-MAX_REGIONS:]]
@@ -70,14 +71,15 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
 
 
 def _survey(level: NDArray[np.uint8]) -> tuple[float, NDArray[np.uint8] | None]:
-    """At half the scale: the usual height of a letter, px, and where regions much longer than letters lie, if any do."""
+    """At half the scale: the usual height of a letter, px, and where regions lie that are much longer and not solid."""
     height, width = level.shape
     half = np.ascontiguousarray(cv2.erode(level, np.ones((2, 2), np.uint8), anchor=(0, 0))[::2, ::2])
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.less(half, LIGHTEST).view(np.uint8), connectivity=8)
-    wide, tall, area = (2 * stats[1:, column] for column in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
-    likely = (tall >= 6) & (wide < 4 * tall) & (tall < 5 * wide) & (2 * area > 0.15 * wide * tall)
+    wide, tall, area = 2 * stats[1:, cv2.CC_STAT_WIDTH], 2 * stats[1:, cv2.CC_STAT_HEIGHT], 4 * stats[1:, cv2.CC_STAT_AREA]
+    likely = (tall >= 6) & (wide < 4 * tall) & (tall < 5 * wide) & (area > 0.15 * wide * tall)
     usual = float(np.median(tall[likely])) if likely.any() else 12.0
-    long = np.concatenate([[False], np.maximum(wide, tall) > LONG * usual])
+    solid = (area > 0.35 * wide * tall) & (np.minimum(wide, tall) > 1.8 * usual)
+    long = np.concatenate([[False], (np.maximum(wide, tall) > LONG * usual) & ~solid])
     if not long.any():
         return usual, None
     where = long.view(np.uint8)[labels]
@@ -151,6 +153,13 @@ def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
     within = (a["x0"] > b["x0"]) & (a["y0"] > b["y0"]) & (a["x1"] < b["x1"]) & (a["y1"] < b["y1"])
     inside[node[within]] = True
     return inside
+
+
+def _around(boxes: Nodes, nodes: Nodes) -> NDArray[np.bool_]:
+    """True for the boxes in which the centre of one of ``nodes`` lies."""
+    x, y = (nodes["x0"] + nodes["x1"]) / 2, (nodes["y0"] + nodes["y1"]) / 2
+    box, _ = points_in_boxes(x, y, boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"])
+    return np.bincount(box, minlength=len(boxes)) > 0
 
 
 def _frames(found: NDArray[np.void]) -> NDArray[np.bool_]:

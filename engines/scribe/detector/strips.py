@@ -103,14 +103,18 @@ def _straight(points: NDArray[np.float32]) -> bool:
 
 def middle_grey(pixels: NDArray[np.uint8]) -> int:
     """The median of pixels; of a strip, its ground."""
-    flat = pixels.ravel()
-    return int(np.partition(flat, len(flat) // 2)[len(flat) // 2])
+    return _quantile(pixels, 0.5)
+
+
+def _quantile(pixels: NDArray[np.uint8], share: float) -> int:
+    place = int(pixels.size * share)
+    return int(np.partition(pixels.ravel(), place)[place])
 
 
 def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """True for the columns of a strip that hold ink (the rows at its edges, where neighbours show, left out)."""
     core = cut[3:-3]
-    ground = middle_grey(core[::2, ::3])
+    ground = _quantile(core[::2, ::3], 0.7)
     darkest = core.min(axis=0)
     return darkest < ground - 0.35 * (ground - int(darkest.min(initial=255)))
 

@@ -13,10 +13,10 @@ ALWAYS = 0.9 * HEIGHT
 """A gap in the ink of so many columns splits whatever the line's letters do."""
 OVER_LETTERS = 2.6
 """A gap splits that is so many times as wide as a wide gap between the line's letters,"""
-OVER_PITCH = 0.85
+OVER_PITCH = 1.0
 """and that is at least this part of the usual distance from letter to letter."""
-NEVER = 1
-"""A space over a gap in the ink of no more columns, in a line whose letters stand further apart, is none."""
+MARKS = 1.3
+"""Beside punctuation, which stands alone in wide cells, a gap has to be this much wider."""
 
 
 def gaps(ink: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -26,36 +26,38 @@ def gaps(ink: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def breaks(
-    strip: Strip, letters: NDArray[np.intp], seen: NDArray[np.bool_], trace: list[Decision]
+    strip: Strip,
+    letters: NDArray[np.intp],
+    seen: NDArray[np.bool_],
+    blanks: tuple[NDArray[np.intp], NDArray[np.intp]],
+    trace: list[Decision],
 ) -> NDArray[np.bool_]:
     """Whether a word ends between each letter and the next: bool (n - 1,).
 
     ``letters`` (n,) are the indices of the strip's characters that are no spaces, ``seen`` (n - 1,) tells where the net
-    saw a space between two of them.
+    saw a space between two of them; ``blanks`` are the strip's `gaps`.
     """
+    if len(letters) < 2:
+        return seen
     columns = strip.columns[letters]
-    starts, ends = gaps(strip.ink)
-    width = _widest(columns, starts, ends)
+    width = _widest(columns, *blanks)
+    at_seams = _at_seams(columns, strip.seams)
     inside = ~seen
-    for seam in strip.seams:
-        inside[(columns[:-1] < seam) & (columns[1:] >= seam)] = False
-    usual = width[inside]
-    pitch = np.diff(columns)[inside]
-    wide = float(np.quantile(usual, 0.75)) if len(usual) >= 3 else 0.12 * HEIGHT
-    step = float(np.median(pitch)) if len(pitch) >= 3 else 0.45 * HEIGHT
+    inside[at_seams] = False
+    usual, pitch = np.sort(width[inside]), np.sort((columns[1:] - columns[:-1])[inside])
+    wide = float(usual[len(usual) * 3 // 4]) if len(usual) >= 3 else 0.12 * HEIGHT
+    step = float(pitch[len(pitch) // 2]) if len(pitch) >= 3 else 0.45 * HEIGHT
     at_least = min(ALWAYS, max(OVER_LETTERS * max(wide, 2.0), OVER_PITCH * step))
-    split = ~seen & (width >= at_least)
-    out = seen | split
+    mark = np.array([not strip.text[i].isalnum() for i in letters], np.bool_)
+    split = ~seen & (width >= np.where(mark[:-1] | mark[1:], MARKS * at_least, at_least))
+    for index in at_seams:
+        if not seen[index] and not split[index]:
+            split[index] = width[index] >= _seam_gap(wide, step)
+            if not split[index]:
+                trace.append(_decision(Act.JOIN, strip, letters, columns, width, index))
     for index in np.flatnonzero(split):
         trace.append(_decision(Act.SPLIT, strip, letters, columns, width, int(index)))
-    for index in _at_seams(columns, strip.seams):
-        if not seen[index] and not split[index]:
-            if width[index] >= _seam_gap(wide, step):
-                out[index] = True
-                trace.append(_decision(Act.SPLIT, strip, letters, columns, width, index))
-            else:
-                trace.append(_decision(Act.JOIN, strip, letters, columns, width, index))
-    return out
+    return seen | split
 
 
 def _seam_gap(wide: float, step: float) -> float:
@@ -67,7 +69,7 @@ def _widest(columns: NDArray[np.float32], starts: NDArray[np.intp], ends: NDArra
     """The widest gap in the ink between each two neighbouring characters, px."""
     between = np.searchsorted(columns, (starts + ends) / 2) - 1
     valid = (between >= 0) & (between < len(columns) - 1)
-    width = np.zeros(max(len(columns) - 1, 0))
+    width = np.zeros(len(columns) - 1)
     np.maximum.at(width, between[valid], (ends - starts)[valid].astype(np.float64))
     return width
 

@@ -12,11 +12,9 @@ class Act(StrEnum):
     STITCH = "stitch"
     """Two overlapping windows were joined: text in the overlap was taken once."""
     JOIN = "join"
-    """Two windows that meet, or two pieces of a word, became one word."""
+    """Two windows meet inside a word, which became one."""
     SPLIT = "split"
     """A word was split at a gap in the ink where the net saw no space."""
-    MERGE = "merge"
-    """A space the net saw was dropped: there is no gap in the ink."""
     DROP = "drop"
     """A word was taken for noise."""
 
@@ -25,7 +23,7 @@ class Act(StrEnum):
 class Decision:
     """One decision: on strip ``line`` of the windows, at strip ``column`` (px), about ``text``.
 
-    ``measure`` is what it was decided on: a gap in px for splits, joins and merges, a confidence for drops.
+    ``measure`` is what it was decided on: a gap in px for splits and joins, the overlap in px for stitches, a confidence for drops.
     """
 
     act: Act

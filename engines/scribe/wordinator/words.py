@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.api import Line, Point, Quad, Word
+from engines.api import Line, Quad, Word
 from engines.scribe.detector.strips import MARGIN
 from engines.scribe.windows import HEIGHT, Rails, Reading, Windows
 from engines.scribe.wordinator.spaces import breaks, gaps
@@ -23,19 +22,10 @@ INK_TOP = HEIGHT * MARGIN / (1 + 2 * MARGIN)
 """Row of a strip at which its line's ink begins; it ends as far from the other edge."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A word and its place in the strip."""
-
-    word: Word
-    left: float
-    right: float
-
-
 def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ...], tuple[Decision, ...]]:
     """The lines of words that ``readings`` of ``windows`` spell, in reading order, and each decision taken on the way."""
     trace: list[Decision] = []
-    found: list[tuple[Rails, list[Word]]] = []
+    found: list[list[Word]] = []
     given = list(readings)
     if not given:
         return (), ()
@@ -44,11 +34,9 @@ def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ..
         if not any(given[place].text for place in members):
             continue
         strip = stitched(windows, given, members, trace)
-        rail = windows.rails[strip.line]
-        placed = _words(strip, rail, trace)
-        if placed:
-            found.append((rail, placed))
-    return tuple(_lines([its_words for _, its_words in found])), tuple(trace)
+        if its_words := _words(strip, windows.rails[strip.line], trace):
+            found.append(its_words)
+    return tuple(_lines(found)), tuple(trace)
 
 
 def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
@@ -58,30 +46,34 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
     if not len(letters):
         return []
     columns = strip.columns[letters]
-    seen = np.diff(np.cumsum(space)[letters]) > 0
-    starts, ends = gaps(strip.ink)
-    cut = breaks(strip, letters, seen, trace)
-    out: list[Word] = []
+    seen = letters[1:] - letters[:-1] > 1
+    blanks = gaps(strip.ink)
+    lasts = [*np.flatnonzero(breaks(strip, letters, seen, blanks, trace)).tolist(), len(letters) - 1]
+    texts: list[str] = []
+    confidences: list[float] = []
+    extents: list[tuple[float, float]] = []
     first = 0
-    for last in [*np.flatnonzero(cut).tolist(), len(letters) - 1]:
+    for last in lasts:
         chosen = letters[first : last + 1]
         text = "".join(strip.text[i] for i in chosen)
-        confidence = float(np.prod(strip.probabilities[chosen].astype(np.float64)))
-        noise = NOISE_SHORT if len(text) == 1 else NOISE
-        if confidence ** (1 / max(1.0, len(text) ** 0.5)) < noise:
+        confidence = min(1.0, float(np.prod(strip.probabilities[chosen], dtype=np.float64)))
+        if confidence ** (1 / len(text) ** 0.5) < (NOISE_SHORT if len(text) == 1 else NOISE):
             trace.append(Decision(Act.DROP, strip.line, float(columns[first]), text, confidence))
         else:
-            before = columns[first - 1] if first else -1.0
-            after = columns[last + 1] if last + 1 < len(letters) else len(strip.ink) + 1.0
-            left, right = _extent(starts, ends, columns[first], columns[last], before, after, len(strip.ink))
-            out.append(Word(text, min(confidence, 1.0), _quad(rail, left, right)))
+            before = float(columns[first - 1]) if first else -1.0
+            after = float(columns[last + 1]) if last + 1 < len(letters) else len(strip.ink) + 1.0
+            texts.append(text)
+            confidences.append(confidence)
+            extents.append(_extent(blanks, float(columns[first]), float(columns[last]), before, after, len(strip.ink)))
         first = last + 1
-    return out
+    if not texts:
+        return []
+    quads = _quads(rail, extents)
+    return [Word(*parts) for parts in zip(texts, confidences, quads, strict=True)]
 
 
 def _extent(
-    starts: NDArray[np.intp],
-    ends: NDArray[np.intp],
+    blanks: tuple[NDArray[np.intp], NDArray[np.intp]],
     first: float,
     last: float,
     before: float,
@@ -90,28 +82,31 @@ def _extent(
 ) -> tuple[float, float]:
     """Where the ink of a word begins and ends, whose first and last characters fired at ``first`` and ``last``.
 
-    The word is bounded by the widest gaps of ink to its left and right, short of its neighbours' characters.
+    The word is bounded by the widest ``blanks`` to its left and right, short of its neighbours' characters, which fired
+    at ``before`` and ``after``.
     """
+    starts, ends = blanks
+    left, right = max(0.0, (before + first) / 2), min(float(length), (last + after) / 2)
     middle = (starts + ends) / 2
-    left_gaps = np.flatnonzero((middle > before) & (middle < first))
-    right_gaps = np.flatnonzero((middle > last) & (middle < after))
-    width = ends - starts
-    left = float(ends[left_gaps[np.argmax(width[left_gaps])]]) if len(left_gaps) else max(0.0, (before + first) / 2)
-    right = float(starts[right_gaps[np.argmax(width[right_gaps])]]) if len(right_gaps) else min(length, (last + after) / 2)
-    left, right = min(left, float(first)), max(right, float(last))
+    a, b = np.searchsorted(middle, (before, first))
+    if a < b:
+        left = float(ends[a + np.argmax((ends - starts)[a:b])])
+    a, b = np.searchsorted(middle, (last, after))
+    if a < b:
+        right = float(starts[a + np.argmax((ends - starts)[a:b])])
+    left, right = min(left, first), max(right, last)
     return max(0.0, left), min(float(length), max(right, left + 1.0))
 
 
-def _quad(rail: Rails, left: float, right: float) -> Quad:
-    """The page's px of strip columns ``left`` to ``right``, over the height of the line's ink."""
-    top, bottom = rail.at(np.array([left, right], np.float32))
-    part = np.float32(INK_TOP / HEIGHT)
-    upper, lower = top + (bottom - top) * part, bottom - (bottom - top) * part
-    return Quad(_point(upper[0]), _point(upper[1]), _point(lower[1]), _point(lower[0]))
-
-
-def _point(at: NDArray[np.float32]) -> Point:
-    return float(at[0]), float(at[1])
+def _quads(rail: Rails, extents: list[tuple[float, float]]) -> list[Quad]:
+    """The page's px of strip columns left to right of each of ``extents``, over the height of the line's ink."""
+    top, bottom = rail.at(np.array(extents, np.float32).ravel())
+    part = (bottom - top) * np.float32(INK_TOP / HEIGHT)
+    upper, lower = (top + part).tolist(), (bottom - part).tolist()
+    return [
+        Quad(tuple(upper[i]), tuple(upper[i + 1]), tuple(lower[i + 1]), tuple(lower[i]))
+        for i in range(0, len(upper), 2)
+    ]
 
 
 def _lines(strips: list[list[Word]]) -> list[Line]:

@@ -1,0 +1,184 @@
+"""The Wordinator on windows drawn for it, read by a net that sees what the test says it sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails, Reading, Windows
+from engines.scribe.wordinator import Act, words
+
+LETTER, GAP, SPACE = 10, 3, 9
+"""Columns of a letter's ink, between letters, and what a space adds."""
+
+
+class Strip:
+    """Letters drawn as hooks, so that each has its columns; lies level on the page at twice the strip's scale."""
+
+    def __init__(self, text: str, y: float = 100.0, x: float = 0.0, space: int = SPACE) -> None:
+        self.text = text
+        self.centres: list[float] = []
+        at = 8
+        bars = []
+        for character in text:
+            if character == " ":
+                self.centres.append(at + space / 2)
+                at += space
+            else:
+                bars.append(at)
+                self.centres.append(at + LETTER / 2)
+                at += LETTER + GAP
+        self.columns = at + 8
+        self.pixels = np.full((HEIGHT, self.columns), 240, np.uint8)
+        for bar in bars:
+            self.pixels[4:-4, bar : bar + 3] = 20
+            self.pixels[4:8, bar : bar + LETTER] = 20
+        points = np.arange(-(-self.columns // STEP) + 1, dtype=np.float32) * STEP * 2 + np.float32(x)
+        self.rails = Rails(
+            top=np.stack([points, np.full_like(points, y)], axis=1),
+            bottom=np.stack([points, np.full_like(points, y + 2 * HEIGHT)], axis=1),
+            columns=self.columns,
+        )
+
+    def read(self, start: int, end: int, *, blind: str = "", probability: float = 0.95) -> Reading:
+        """What a net sees from column ``start`` to ``end`` that is blind to some characters; half letters it sees whole."""
+        seen = [
+            (character, centre - start)
+            for character, centre in zip(self.text, self.centres, strict=True)
+            if start <= centre < end and character not in blind
+        ]
+        while seen and seen[0][0] == " ":
+            seen.pop(0)
+        while seen and seen[-1][0] == " ":
+            seen.pop()
+        return Reading(
+            text="".join(character for character, _ in seen),
+            columns=np.array([centre for _, centre in seen], np.float32),
+            probabilities=np.full(len(seen), probability, np.float32),
+            confidence=probability,
+        )
+
+
+def cut(*strips: tuple[Strip, list[tuple[int, int]]]) -> Windows:
+    """Windows of strips, each with its (offset, end) cuts."""
+    pixels: list[NDArray[np.uint8]] = []
+    line, offset, width = [], [], []
+    for number, (strip, cuts) in enumerate(strips):
+        for start, end in cuts:
+            window = np.full((HEIGHT, WIDTH), 240, np.uint8)
+            window[:, : end - start] = strip.pixels[:, start:end]
+            pixels.append(window)
+            line.append(number)
+            offset.append(start)
+            width.append(end - start)
+    return Windows(
+        np.stack(pixels),
+        np.array(line, np.int32),
+        np.array(offset, np.int32),
+        np.array(width, np.int32),
+        tuple(strip.rails for strip, _ in strips),
+    )
+
+
+def texts(strip: Strip, cuts: list[tuple[int, int]], **how: str) -> list[str]:
+    lines, _ = words(cut((strip, cuts)), [strip.read(start, end, **how) for start, end in cuts])
+    return [line.text for line in lines]
+
+
+def test_spaces_that_the_net_saw_end_words() -> None:
+    strip = Strip("TOTAL 12.00 RM")
+    assert texts(strip, [(0, strip.columns)]) == ["TOTAL 12.00 RM"]
+
+
+def test_a_wide_gap_in_the_ink_ends_a_word_though_the_net_saw_no_space() -> None:
+    strip = Strip("NAME PRICE", space=22)
+    windows = cut((strip, [(0, strip.columns)]))
+    lines, trace = words(windows, [strip.read(0, strip.columns, blind=" ")])
+    assert [line.text for line in lines] == ["NAME PRICE"]
+    assert [(decision.act, decision.text) for decision in trace] == [(Act.SPLIT, "EP")]
+
+
+def test_a_word_cut_in_two_windows_comes_back_whole() -> None:
+    strip = Strip("ABCDEFGHIJKLM")
+    edge = round((strip.centres[6] + strip.centres[7]) / 2)
+    windows = cut((strip, [(0, edge), (edge, strip.columns)]))
+    lines, trace = words(windows, [strip.read(0, edge), strip.read(edge, strip.columns)])
+    assert [line.text for line in lines] == ["ABCDEFGHIJKLM"]
+    assert [decision.act for decision in trace] == [Act.JOIN]
+
+
+def test_words_that_meet_at_a_cut_stay_apart() -> None:
+    strip = Strip("FIRST SECOND")
+    edge = round(strip.centres[5])
+    assert texts(strip, [(0, edge), (edge, strip.columns)]) == ["FIRST SECOND"]
+
+
+@pytest.mark.parametrize("shift", range(0, 40, 5))
+def test_text_in_an_overlap_is_taken_once(shift: int) -> None:
+    strip = Strip("AABBCCAABBCCAABB")
+    assert texts(strip, [(0, 100 + shift), (60 + shift, strip.columns)]) == ["AABBCCAABBCCAABB"]
+
+
+def test_what_the_net_is_unsure_of_is_dropped_and_traced() -> None:
+    strip = Strip("RULE")
+    lines, trace = words(cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.2)])
+    assert not lines
+    assert [(decision.act, decision.text) for decision in trace] == [(Act.DROP, "RULE")]
+
+
+def test_quads_snap_to_the_ink_of_their_words() -> None:
+    strip = Strip("AB CD")
+    lines, _ = words(cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns)])
+    first, second = lines[0].words
+    ink = np.flatnonzero((strip.pixels < 100).any(axis=0))
+    assert first.quad.top_left[0] == pytest.approx(2 * ink[0], abs=3)
+    assert second.quad.bottom_right[0] == pytest.approx(2 * (ink[-1] + 1), abs=3)
+    assert first.quad.top_right[0] < second.quad.top_left[0]
+    assert first.quad.top_left[1] == pytest.approx(100 + 2 * 4, abs=3)
+    assert first.quad.bottom_left[1] == pytest.approx(100 + 2 * (HEIGHT - 4), abs=3)
+
+
+def test_strips_side_by_side_are_one_line_and_strips_below_another() -> None:
+    name, price, below = Strip("NAME"), Strip("PRICE", x=500), Strip("BELOW", y=220)
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in (name, price, below)))
+    lines, _ = words(windows, [strip.read(0, strip.columns) for strip in (name, price, below)])
+    assert [line.text for line in lines] == ["NAME PRICE", "BELOW"]
+
+
+def test_no_windows_no_words() -> None:
+    none = np.zeros(0, np.int32)
+    assert words(Windows(np.zeros((0, HEIGHT, WIDTH), np.uint8), none, none, none, ()), []) == ((), ())
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    text=st.text("ABc1.- ", min_size=1, max_size=40).map(str.strip).filter(bool),
+    edges=st.lists(st.integers(20, 220), max_size=4),
+    blind=st.sampled_from(["", " "]),
+)
+def test_the_text_of_windows_is_conserved_and_no_word_stands_twice(text: str, edges: list[int], blind: str) -> None:
+    strip = Strip(" ".join(text.split()))
+    stops = sorted({edge for edge in edges if edge < strip.columns - 8})
+    cuts = [
+        (start, end)
+        for low, high in zip([0, *stops], [*stops, strip.columns], strict=True)
+        for start in range(low, high, WIDTH)
+        for end in [min(start + WIDTH, high)]
+    ]
+    readings = [strip.read(start, end, blind=blind) for start, end in cuts]
+    lines, _ = words(cut((strip, cuts)), readings)
+    found = [word for line in lines for word in line.words]
+    assert "".join(word.text for word in found) == "".join(reading.text for reading in readings).replace(" ", "")
+    assert all(word.text and not any(character.isspace() for character in word.text) for word in found)
+    assert all(0 <= word.confidence <= 1 for word in found)
+    edges_in_order = [x for word in found for x in (word.quad.top_left[0], word.quad.top_right[0])]
+    assert all(a <= b + 1e-3 for a, b in zip(edges_in_order[::2], edges_in_order[1::2], strict=True))
+    assert len({word.quad for word in found}) == len(found)
+    for line in lines:
+        for word in line.words:
+            for x, y in (word.quad.top_left, word.quad.bottom_right):
+                assert 0 <= x <= strip.rails.top[-1, 0]
+                assert 100 <= y <= 100 + 2 * HEIGHT
