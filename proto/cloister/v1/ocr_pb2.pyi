@@ -31,6 +31,16 @@ class _OutputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Output.ValueTy
     """Lines of words with quads and confidences."""
     OUTPUT_TEXT: _Output.ValueType  # 2
     """Plain text: one line of text a line, pages parted by a form feed."""
+    OUTPUT_PDF: _Output.ValueType  # 3
+    """The document as a PDF whose text can be searched and copied: a PDF that was sent, with a hidden layer of text; or a
+    new PDF around the image that was sent.
+    """
+    OUTPUT_HOCR: _Output.ValueType  # 4
+    """hOCR 1.2."""
+    OUTPUT_ALTO: _Output.ValueType  # 5
+    """ALTO 4."""
+    OUTPUT_TSV: _Output.ValueType  # 6
+    """Tesseract's tab-separated values."""
 
 class Output(_Output, metaclass=_OutputEnumTypeWrapper):
     """What may come back for a page or a document."""
@@ -40,7 +50,45 @@ OUTPUT_WORDS: Output.ValueType  # 1
 """Lines of words with quads and confidences."""
 OUTPUT_TEXT: Output.ValueType  # 2
 """Plain text: one line of text a line, pages parted by a form feed."""
+OUTPUT_PDF: Output.ValueType  # 3
+"""The document as a PDF whose text can be searched and copied: a PDF that was sent, with a hidden layer of text; or a
+new PDF around the image that was sent.
+"""
+OUTPUT_HOCR: Output.ValueType  # 4
+"""hOCR 1.2."""
+OUTPUT_ALTO: Output.ValueType  # 5
+"""ALTO 4."""
+OUTPUT_TSV: Output.ValueType  # 6
+"""Tesseract's tab-separated values."""
 Global___Output: _TypeAlias = Output  # noqa: Y015
+
+class _ExistingText:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExistingTextEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExistingText.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXISTING_TEXT_UNSPECIFIED: _ExistingText.ValueType  # 0
+    """Means EXISTING_TEXT_SKIP."""
+    EXISTING_TEXT_SKIP: _ExistingText.ValueType  # 1
+    """They are not read: Page.kept is set."""
+    EXISTING_TEXT_REDO: _ExistingText.ValueType  # 2
+    """They are read; hidden text is replaced, text that is seen stays."""
+    EXISTING_TEXT_ADD: _ExistingText.ValueType  # 3
+    """They are read, and what is read is added to what they hold."""
+
+class ExistingText(_ExistingText, metaclass=_ExistingTextEnumTypeWrapper):
+    """What becomes of pages of a PDF that hold text already, seen or hidden."""
+
+EXISTING_TEXT_UNSPECIFIED: ExistingText.ValueType  # 0
+"""Means EXISTING_TEXT_SKIP."""
+EXISTING_TEXT_SKIP: ExistingText.ValueType  # 1
+"""They are not read: Page.kept is set."""
+EXISTING_TEXT_REDO: ExistingText.ValueType  # 2
+"""They are read; hidden text is replaced, text that is seen stays."""
+EXISTING_TEXT_ADD: ExistingText.ValueType  # 3
+"""They are read, and what is read is added to what they hold."""
+Global___ExistingText: _TypeAlias = ExistingText  # noqa: Y015
 
 @_typing.final
 class RecognizeOptions(_message.Message):
@@ -48,25 +96,93 @@ class RecognizeOptions(_message.Message):
 
     ENGINE_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    PDF_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
-    """The engine's name as ListEngines gives it; empty for the server's default."""
+    """The engine's name as ListEngines gives it. Empty leaves the choice to the server's flags, or its default."""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[Global___Output.ValueType]:
         """Empty means OUTPUT_WORDS and OUTPUT_TEXT."""
 
+    @_builtins.property
+    def context(self) -> Global___RequestContext:
+        """What the server's flags may go by. Stated by the caller and not verified."""
+
+    @_builtins.property
+    def pdf(self) -> Global___PdfOptions: ...
     def __init__(
         self,
         *,
         engine: _builtins.str = ...,
         outputs: _abc.Iterable[Global___Output.ValueType] | None = ...,
+        context: Global___RequestContext | None = ...,
+        pdf: Global___PdfOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "pdf", b"pdf"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "outputs", b"outputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "engine", b"engine", "outputs", b"outputs", "pdf", b"pdf"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecognizeOptions: _TypeAlias = RecognizeOptions  # noqa: Y015
+
+@_typing.final
+class PdfOptions(_message.Message):
+    """What to do with PDFs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXISTING_TEXT_FIELD_NUMBER: _builtins.int
+    BREAK_SIGNATURES_FIELD_NUMBER: _builtins.int
+    existing_text: Global___ExistingText.ValueType
+    break_signatures: _builtins.bool
+    """Write signed files too, though their signatures will no longer hold. Otherwise they are refused."""
+    def __init__(
+        self,
+        *,
+        existing_text: Global___ExistingText.ValueType = ...,
+        break_signatures: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_signatures", b"break_signatures", "existing_text", b"existing_text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PdfOptions: _TypeAlias = PdfOptions  # noqa: Y015
+
+@_typing.final
+class RequestContext(_message.Message):
+    """Who asks, and for what. All of it may be empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_KIND_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    document_kind: _builtins.str
+    """"receipt", "contract"... : the caller's own names."""
+    client: _builtins.str
+    """The calling program."""
+    key: _builtins.str
+    """Requests of one key are assigned alike. Empty: the tenant; without one, each request on its own."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        document_kind: _builtins.str = ...,
+        client: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestContext: _TypeAlias = RequestContext  # noqa: Y015
 
 @_typing.final
 class RecognizeRequest(_message.Message):
@@ -75,7 +191,7 @@ class RecognizeRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     document: _builtins.bytes
-    """A whole PNG, JPEG, TIFF, WebP or BMP file."""
+    """A whole PNG, JPEG, TIFF, WebP, BMP or PDF file."""
     @_builtins.property
     def options(self) -> Global___RecognizeOptions: ...
     def __init__(
@@ -100,6 +216,7 @@ class RecognizeResponse(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Set when OUTPUT_TEXT was asked for."""
     @_builtins.property
@@ -108,6 +225,10 @@ class RecognizeResponse(_message.Message):
     def provenance(self) -> Global___Provenance: ...
     @_builtins.property
     def timings(self) -> Global___Timings: ...
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___File]:
+        """Of the outputs asked for, those that are files."""
+
     def __init__(
         self,
         *,
@@ -115,14 +236,37 @@ class RecognizeResponse(_message.Message):
         text: _builtins.str = ...,
         provenance: Global___Provenance | None = ...,
         timings: Global___Timings | None = ...,
+        files: _abc.Iterable[Global___File] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pages", b"pages", "provenance", b"provenance", "text", b"text", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "pages", b"pages", "provenance", b"provenance", "text", b"text", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
+
+@_typing.final
+class File(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    output: Global___Output.ValueType
+    content: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        output: Global___Output.ValueType = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___File: _TypeAlias = File  # noqa: Y015
 
 @_typing.final
 class RecognizeStreamRequest(_message.Message):
@@ -155,6 +299,7 @@ class RecognizeStreamResponse(_message.Message):
 
     PAGE_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    FILE_PART_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> Global___Page:
         """Pages come in order."""
@@ -163,17 +308,22 @@ class RecognizeStreamResponse(_message.Message):
     def summary(self) -> Global___Summary:
         """The last message of a call that went well."""
 
+    @_builtins.property
+    def file_part(self) -> Global___File:
+        """Parts of files, in order, a file after the other; after the last page."""
+
     def __init__(
         self,
         *,
         page: Global___Page | None = ...,
         summary: Global___Summary | None = ...,
+        file_part: Global___File | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file_part", b"file_part", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_part", b"file_part", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "file_part"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -220,15 +370,20 @@ class Page(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1."""
     width: _builtins.int
-    """Size in px of the page as it was sent, once its EXIF orientation is honoured. Quads lie in it."""
+    """Size in px of the page as it was sent, once its EXIF orientation is honoured. Quads lie in it. Pages of a PDF are
+    taken at the resolution of the scan they hold, as they are shown: cropped and turned.
+    """
     height: _builtins.int
     dpi: _builtins.float
     """Dots per inch the file states, 0 where it states none."""
     text: _builtins.str
     """Set when OUTPUT_TEXT was asked for."""
+    kept: _builtins.bool
+    """The page held text already and was left as it is: there are no lines, and `text` is what it held."""
     @_builtins.property
     def turn(self) -> Global___Turn: ...
     @_builtins.property
@@ -246,10 +401,11 @@ class Page(_message.Message):
         lines: _abc.Iterable[Global___Line] | None = ...,
         text: _builtins.str = ...,
         timings: Global___Timings | None = ...,
+        kept: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "turn", b"turn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dpi", b"dpi", "height", b"height", "lines", b"lines", "number", b"number", "text", b"text", "timings", b"timings", "turn", b"turn", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dpi", b"dpi", "height", b"height", "kept", b"kept", "lines", b"lines", "number", b"number", "text", b"text", "timings", b"timings", "turn", b"turn", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,6 +562,7 @@ class Provenance(_message.Message):
     JAIL_LAYERS_FIELD_NUMBER: _builtins.int
     JAIL_LAYERS_OFF_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     engine_version: _builtins.str
     model_version: _builtins.str
@@ -420,6 +577,10 @@ class Provenance(_message.Message):
     def jail_layers_off(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Layers that were switched off by setting. Empty on a server that is set up as it should be."""
 
+    @_builtins.property
+    def assignment(self) -> Global___Assignment:
+        """How the engine was chosen. Not set on a server without flags."""
+
     def __init__(
         self,
         *,
@@ -429,14 +590,45 @@ class Provenance(_message.Message):
         jail_layers: _abc.Iterable[_builtins.str] | None = ...,
         jail_layers_off: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        assignment: Global___Assignment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "jail_layers", b"jail_layers", "jail_layers_off", b"jail_layers_off", "model_version", b"model_version", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "engine", b"engine", "engine_version", b"engine_version", "jail_layers", b"jail_layers", "jail_layers_off", b"jail_layers_off", "model_version", b"model_version", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
+
+@_typing.final
+class Assignment(_message.Message):
+    """The engine that a flag chose for a request, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIANT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FLAGS_VERSION_FIELD_NUMBER: _builtins.int
+    variant: _builtins.str
+    """The flag's variant; empty where no flag decided."""
+    reason: _builtins.str
+    """OpenFeature's reasons: STATIC, DEFAULT, TARGETING_MATCH, DISABLED, ERROR; or OVERRIDE, by the request itself."""
+    flags_version: _builtins.str
+    """Version of the server's flags."""
+    def __init__(
+        self,
+        *,
+        variant: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        flags_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flags_version", b"flags_version", "reason", b"reason", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):

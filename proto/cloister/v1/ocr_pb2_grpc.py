@@ -31,7 +31,7 @@ class OcrServiceStub:
     A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
     google.rpc.RetryInfo where a later try may go well. The reasons:
     INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
-    TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+    ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
     NOT_FOUND           UNKNOWN_ENGINE
     RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
     DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
@@ -69,7 +69,7 @@ class OcrServiceServicer:
     A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
     google.rpc.RetryInfo where a later try may go well. The reasons:
     INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
-    TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+    ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
     NOT_FOUND           UNKNOWN_ENGINE
     RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
     DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
@@ -132,7 +132,7 @@ class OcrService:
     A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
     google.rpc.RetryInfo where a later try may go well. The reasons:
     INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
-    TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+    ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
     NOT_FOUND           UNKNOWN_ENGINE
     RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
     DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME

@@ -32,7 +32,7 @@ class OcrServiceStub:
     A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
     google.rpc.RetryInfo where a later try may go well. The reasons:
       INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
-                          TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+                          ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
       NOT_FOUND           UNKNOWN_ENGINE
       RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
       DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
@@ -61,7 +61,7 @@ class OcrServiceAsyncStub(OcrServiceStub):
     A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
     google.rpc.RetryInfo where a later try may go well. The reasons:
       INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
-                          TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+                          ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
       NOT_FOUND           UNKNOWN_ENGINE
       RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
       DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
@@ -86,7 +86,7 @@ class OcrServiceServicer(metaclass=_abc_1.ABCMeta):
     A failed call carries a google.rpc.Status with one google.rpc.ErrorInfo of the domain "cloister", and a
     google.rpc.RetryInfo where a later try may go well. The reasons:
       INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
-                          TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
+                          ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
       NOT_FOUND           UNKNOWN_ENGINE
       RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
       DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME

@@ -4,7 +4,8 @@ isort:skip_file
 What server and cell say to each other. Private: no client ever sees it.
 
 The jail carries two blobs to a cell, a serialised Task and the document's bytes, and carries back a sequence of
-serialised Reply messages: a Page each in order, then one Summary; or a Failure at any point, which ends it.
+serialised Reply messages: a Page each in order, the parts of the PDF if one was wanted, then one Summary; or a Failure
+at any point, which ends it.
 The server trusts none of it.
 """
 
@@ -32,21 +33,25 @@ class Task(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     MAX_PIXELS_FIELD_NUMBER: _builtins.int
     MAX_PAGES_FIELD_NUMBER: _builtins.int
+    PDF_FIELD_NUMBER: _builtins.int
     max_pixels: _builtins.int
     """Refuse pages larger than this before decoding them."""
     max_pages: _builtins.int
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_ocr_pb2.Output.ValueType]: ...
+    @_builtins.property
+    def pdf(self) -> _ocr_pb2.PdfOptions: ...
     def __init__(
         self,
         *,
         outputs: _abc.Iterable[_ocr_pb2.Output.ValueType] | None = ...,
         max_pixels: _builtins.int = ...,
         max_pages: _builtins.int = ...,
+        pdf: _ocr_pb2.PdfOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pdf", b"pdf"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_pages", b"max_pages", "max_pixels", b"max_pixels", "outputs", b"outputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_pages", b"max_pages", "max_pixels", b"max_pixels", "outputs", b"outputs", "pdf", b"pdf"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -59,6 +64,8 @@ class Reply(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    PDF_PART_FIELD_NUMBER: _builtins.int
+    pdf_part: _builtins.bytes
     @_builtins.property
     def page(self) -> _ocr_pb2.Page: ...
     @_builtins.property
@@ -71,12 +78,13 @@ class Reply(_message.Message):
         page: _ocr_pb2.Page | None = ...,
         summary: Global___Summary | None = ...,
         failure: Global___Failure | None = ...,
+        pdf_part: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "page", b"page", "part", b"part", "pdf_part", b"pdf_part", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "page", b"page", "part", b"part", "pdf_part", b"pdf_part", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "failure"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "failure", "pdf_part"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -122,6 +130,10 @@ class Failure(_message.Message):
         REASON_TOO_MANY_PAGES: Failure._Reason.ValueType  # 4
         REASON_UNSUPPORTED: Failure._Reason.ValueType  # 5
         """The bytes are of a known format that is not read here."""
+        REASON_ENCRYPTED: Failure._Reason.ValueType  # 6
+        """It wants a password; or may be read without one, but not rewritten."""
+        REASON_SIGNED: Failure._Reason.ValueType  # 7
+        """Its signatures would no longer hold."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Failure.Reason.ValueType  # 0
@@ -133,6 +145,10 @@ class Failure(_message.Message):
     REASON_TOO_MANY_PAGES: Failure.Reason.ValueType  # 4
     REASON_UNSUPPORTED: Failure.Reason.ValueType  # 5
     """The bytes are of a known format that is not read here."""
+    REASON_ENCRYPTED: Failure.Reason.ValueType  # 6
+    """It wants a password; or may be read without one, but not rewritten."""
+    REASON_SIGNED: Failure.Reason.ValueType  # 7
+    """Its signatures would no longer hold."""
 
     @_typing.final
     class MetadataEntry(_message.Message):
