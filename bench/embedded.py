@@ -21,7 +21,7 @@ from bench.scoring import Found
 from cloister.v1 import ocr_pb2
 from server.client import Client
 
-_START_S = 90.0
+_START_S = 300.0
 _STOP_S = 60.0
 
 

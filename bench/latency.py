@@ -4,13 +4,14 @@
 
 The same documents go in turns through gRPC into fresh cells and through the same job in a warm process without a jail,
 in one run. CPU counts everything that Cloister did for the requests: the server's, the zygote's and all cells', with
-their forks, set-up, rehearsals, page faults and ends. Memory of an idle cell is what it shares with nobody (smaps),
-that of a busy one the most its cgroup was charged: its own pages, not those it shares with the zygote.
+their forks, set-up, rehearsals, page faults and ends. Memory of a cell is what it shares with nobody (smaps), of
+a busy one the most of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -105,19 +106,20 @@ async def cell_set_up(engine: str, documents: Sequence[Path], rounds: int) -> Fi
         (zygote,) = _children(keeper)
         for document in list(documents) * rounds:
             idle += [_private_bytes(cell) for cell in _children(zygote)]
+            (worker,) = _children(zygote)
+            watch = asyncio.create_task(_peak_private_bytes(worker))
             async with pool.run(header, document.read_bytes(), timeout_s=60) as run:
                 async for _ in run:
                     pass
-            if run.result is not None and run.result.usage is not None:
-                busy.append(run.result.usage.memory_peak_bytes)
+            busy.append(await watch)
             if run.set_up is None:
                 raise RuntimeError(f"no cell could be made: {pool.error}")
             for name, seconds in run.set_up.steps:
                 steps[name].append(seconds)
             totals.append(run.set_up.seconds)
             rehearsals.append(run.set_up.rehearsal_s)
-            while pool.idle_cells < 1:
-                await asyncio.sleep(0.005)
+            while pool.idle_cells < 1 or pool.busy_cells:
+                await asyncio.sleep(0.02)
     finally:
         await pool.close()
     return {
@@ -145,12 +147,13 @@ def throughput(engine: str, documents: Sequence[Path], rounds: int) -> Figures:
 
 def _settle(server: Cloister) -> None:
     """Wait until the pool is full again and nothing is left to do for the last request."""
+    time.sleep(0.2)
     deadline = time.monotonic() + _SETTLED_S
     while time.monotonic() < deadline:
         (info,) = server.client.engines()
         if info.idle_cells >= 2 and info.busy_cells == 0:
             return
-        time.sleep(0.005)
+        time.sleep(0.1)  # asking costs CPU too, which would be counted
     raise TimeoutError("the pool did not fill up again")
 
 
@@ -172,6 +175,16 @@ def _children(pid: int) -> list[int]:
 def _private_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+
+
+async def _peak_private_bytes(pid: int) -> int:
+    """The most that a process held for itself alone until it ended, looked at every 5 ms."""
+    peak = 0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        while Path(f"/proc/{pid}").exists():
+            peak = max(peak, _private_bytes(pid))
+            await asyncio.sleep(0.005)
+    return peak
 
 
 def _percentiles(seconds: Iterable[float]) -> Figures:
