@@ -1,8 +1,8 @@
 """A cell: what happens in a process forked from the zygote, from its first step to its end.
 
-It shuts itself in, layer by layer, each step named and timed; rehearses its job behind all of them; says READY; reads
-one request; works; ends. Order of entry: a step that needs a privilege comes before the one that gives it up, and what
-would forbid another step comes after it.
+It shuts itself in, layer by layer, each step named and timed; makes its memory ready, and where that is asked of it
+rehearses its job behind all layers; says READY; reads one request; works; ends. Order of entry: a step that needs a
+privilege comes before the one that gives it up, and what would forbid another step comes after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -27,6 +27,7 @@ from jail.errors import SetUpError
 from jail.job import Job
 from jail.layers import Layer
 from jail.policy import REPLY_FD, REQUEST_FD
+from jail.pretouch import Footprint
 from jail.result import EXIT_CRASHED, EXIT_MEMORY, EXIT_SETUP
 from jail.spec import Program
 
@@ -147,18 +148,26 @@ STEPS: tuple[Step, ...] = (
 """In the order of entry. The user namespace is the zygote's; the PID namespace comes with the fork."""
 
 
-def live(job: Job, walls: Enclosure, group: str, pipes: Pipes) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a cell is for: its job, and the memory that it will want, empty where that is not known."""
+
+    job: Job
+    footprint: Footprint = field(default_factory=Footprint)
+
+
+def live(work: Work, walls: Enclosure, group: str, pipes: Pipes, *, rehearse: bool) -> NoReturn:
     """All of a cell's life, in the process just forked. ``group`` names its cgroup. Never returns, never raises."""
     status = EXIT_SETUP
     try:
         prctl.set_name("cloister-cell")
         _place_pipes(pipes)
         request = io.FileIO(REQUEST_FD, "rb", closefd=False)
-        report = _prepare(job, walls, group)
+        report = _prepare(work, walls, group, rehearse)
         if report is not None:
             status = EXIT_CRASHED
             _send(wire.Kind.READY, report)
-            status = _serve(job, request)
+            status = _serve(work.job, request)
     except (OSError, EOFError, wire.MalformedFrameError):
         pass  # a pipe broke: the server has gone, or has given this cell up
     finally:
@@ -183,26 +192,38 @@ def _close_descriptors() -> None:
         raise SetUpError(Layer.DESCRIPTORS, str(error), "a kernel with close_range, Linux 5.9 or later") from error
 
 
-def _prepare(job: Job, walls: Enclosure, group: str) -> bytes | None:
-    """Enter every layer and rehearse; the report of it for READY, or None where it failed and FAILED is sent."""
-    steps: list[tuple[str, float]] = []
+def _prepare(work: Work, walls: Enclosure, group: str, rehearse: bool) -> bytes | None:
+    """Enter every layer and get ready; the report of it for READY, or None where it failed and FAILED is sent."""
     try:
-        for step in STEPS:
-            if step.layer in walls.layers:
-                started = time.perf_counter()
-                step.enter(walls, group)
-                steps.append((step.name, time.perf_counter() - started))
-        gc.enable()
+        # The filter comes last: filling memory takes a call that no policy allows.
+        steps = _enter(STEPS[:-1], walls, group)
         started = time.perf_counter()
-        job.rehearse()
-        rehearsal = time.perf_counter() - started
+        work.footprint.touch()
+        rehearsal_s = time.perf_counter() - started
+        steps += _enter(STEPS[-1:], walls, group)
+        gc.enable()
+        if rehearse or not work.footprint:
+            started = time.perf_counter()
+            work.job.rehearse()
+            rehearsal_s += time.perf_counter() - started
     except SetUpError as error:
         _send(wire.Kind.FAILED, json.dumps([error.layer, error.why, error.fix]).encode())
         return None
     except Exception as error:  # whatever the job raises: no document is here yet, so the operator may see it all
         _send(wire.Kind.FAILED, json.dumps([None, f"{_place(error)}: {error}"[:4096], ""]).encode())
         return None
-    return json.dumps({"steps": steps, "rehearsal": rehearsal, "layers": sorted(walls.layers)}).encode()
+    return json.dumps({"steps": steps, "rehearsal": rehearsal_s, "layers": sorted(walls.layers)}).encode()
+
+
+def _enter(steps: tuple[Step, ...], walls: Enclosure, group: str) -> list[tuple[str, float]]:
+    """Take those steps whose layer is wanted; the seconds of each."""
+    taken = []
+    for step in steps:
+        if step.layer in walls.layers:
+            started = time.perf_counter()
+            step.enter(walls, group)
+            taken.append((step.name, time.perf_counter() - started))
+    return taken
 
 
 def _serve(job: Job, request: io.FileIO) -> int:

@@ -61,9 +61,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Fork a cell. ``cell`` is its number, never used again."""
+    """Fork a cell. ``cell`` is its number, never used again; ``rehearse`` has it try its job behind its layers."""
 
     cell: int
+    rehearse: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 _GLIBC = {
     # Arrays come from the heap, and stay mapped when freed: a cell that has rehearsed finds its memory there.
-    "mmap_threshold": str(1 << 30),
+    # glibc takes no higher threshold for mapping a block on its own, and ignores one without a word.
+    "mmap_threshold": str(32 << 20),
     "trim_threshold": str(1 << 40),
     "top_pad": str(16 << 20),
     # The heap asks for huge pages: a fault for 2 MB instead of one for 4 KB.

@@ -56,6 +56,8 @@ class Nursery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._restart: asyncio.Task[None] | None = None
         self._last_number = 0
+        self._proven = False
+        """Whether a cell of this zygote has rehearsed behind all its layers: one is enough to know that the job can."""
         self.starting = 0
         """Cells asked for that are not ready yet."""
         self.loaded = False
@@ -76,6 +78,7 @@ class Nursery:
         loaded = await zygote.loaded()
         self.missing = frozenset(Layer(name) for name in loaded.missing)
         self.cgroup = loaded.cgroup
+        self._proven = False
         self.loaded = True
 
     async def stop(self) -> None:
@@ -103,7 +106,7 @@ class Nursery:
         self._last_number += 1
         cell = RemoteCell(self._last_number, self._limits.reply_bytes)
         try:
-            self._zygote.spawn(cell.number, cell.cell_ends)
+            self._zygote.spawn(control.Spawn(cell.number, rehearse=not self._proven), cell.cell_ends)
         except ZygoteError:
             cell.close_pipes()
             self._zygote.kill()
@@ -120,6 +123,7 @@ class Nursery:
         error = await self._bring_up(cell)
         self.starting -= 1
         if error is None:
+            self._proven = True
             self._parent.cell_ready(cell)
         end = await cell.ended
         del self._cells[cell.number]

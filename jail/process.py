@@ -97,10 +97,10 @@ class ZygoteProcess:
                 raise _ERRORS.get(name, JailError)(text)
         raise ZygoteError(f"the zygote began with {type(first).__name__}")
 
-    def spawn(self, cell: int, ends: list[int]) -> None:
+    def spawn(self, cell: control.Spawn, ends: list[int]) -> None:
         """Ask for a cell. Raises `ZygoteError` where the zygote does not listen any more."""
         try:
-            control.send(self._channel, control.Spawn(cell), ends)
+            control.send(self._channel, cell, ends)
         except OSError as error:
             raise ZygoteError(f"the zygote does not listen: {error}") from error
 

@@ -26,8 +26,8 @@ from typing import Any, NoReturn, cast
 
 import prctl
 
-from jail import capabilities, control, landlock, namespaces, syscalls
-from jail.cell import Enclosure, Pipes, live
+from jail import capabilities, control, landlock, namespaces, pretouch
+from jail.cell import Enclosure, Pipes, Work, live
 from jail.cgroups import Bounds, Evidence, Tree
 from jail.errors import JailError, LoadError, PolicyError, SetUpError
 from jail.job import Job
@@ -115,7 +115,7 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoR
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         started = time.perf_counter()
         try:
-            job, walls = _load(start, host)
+            work, walls = _load(start, host)
         except JailError as error:
             control.send(channel, _refusal(error))
         else:
@@ -123,7 +123,7 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoR
             cgroup = host.tree.name if host.tree is not None else ""
             control.send(channel, control.Loaded(time.perf_counter() - started, missing, cgroup))
             bounds = Bounds(start.memory_bytes, start.pids, start.cpus)
-            Zygote(channel, job, walls, bounds).serve()
+            Zygote(channel, work, walls, bounds).serve()
             status = 0
     except (BrokenPipeError, ConnectionResetError):
         pass  # the server is gone
@@ -141,7 +141,7 @@ def _refusal(error: JailError) -> control.Refused:
     return control.Refused(type(error).__name__, [control.clip(str(error))])
 
 
-def _load(start: control.Start, host: _Host) -> tuple[Job, Enclosure]:
+def _load(start: control.Start, host: _Host) -> tuple[Work, Enclosure]:
     walls = Enclosure.prepare(
         host.layers, host.tree, Path(start.policy), start.cpu_s, start.stack_bytes, program=_program(start)
     )
@@ -151,8 +151,10 @@ def _load(start: control.Start, host: _Host) -> tuple[Job, Enclosure]:
     _check_threads(start.threads)
     gc.collect()
     gc.freeze()
-    syscalls.malloc_trim()
-    return job, walls
+    pretouch.make_room()
+    # What a program does it does in a process of its own, and only in a cell is all there that it needs.
+    footprint = pretouch.scout(job.rehearse) if start.program is None else pretouch.Footprint()
+    return Work(job, footprint), walls
 
 
 def _program(start: control.Start) -> Program | None:
@@ -188,9 +190,9 @@ def _check_threads(allowed: list[str]) -> None:
 class Zygote:
     """Forks cells on command, and tells the server of their ends."""
 
-    def __init__(self, channel: socket.socket, job: Job, walls: Enclosure, bounds: Bounds) -> None:
+    def __init__(self, channel: socket.socket, work: Work, walls: Enclosure, bounds: Bounds) -> None:
         self._channel = channel
-        self._job = job
+        self._work = work
         self._walls = walls
         self._bounds = bounds
         self._selector = selectors.DefaultSelector()
@@ -212,17 +214,17 @@ class Zygote:
                     self._end()
                     return
                 message, descriptors = received
-                self._spawn(cast(control.Spawn, message).cell, Pipes(*descriptors))
+                self._spawn(cast(control.Spawn, message), Pipes(*descriptors))
             self._retry_removal()
 
-    def _spawn(self, cell: int, pipes: Pipes) -> None:
-        group = str(cell)
+    def _spawn(self, message: control.Spawn, pipes: Pipes) -> None:
+        cell, group = message.cell, str(message.cell)
         try:
             started = time.perf_counter()
             if self._walls.tree is not None:
                 self._walls.tree.make(group, self._bounds)
             forking = time.perf_counter()
-            pid = self._fork(group, pipes)
+            pid = self._fork(group, pipes, message.rehearse)
             forked = time.perf_counter()
         except SetUpError as error:
             control.send(self._channel, control.SpawnFailed(cell, str(error.layer), error.why, error.fix))
@@ -235,13 +237,13 @@ class Zygote:
         self._selector.register(pidfd, selectors.EVENT_READ, cell)
         control.send(self._channel, control.Spawned(cell, forking - started, forked - forking), [pidfd])
 
-    def _fork(self, group: str, pipes: Pipes) -> int:
+    def _fork(self, group: str, pipes: Pipes, rehearse: bool) -> int:
         separate = Layer.PID_NAMESPACE in self._walls.layers
         if separate:
             namespaces.unshare_pid()
         pid = os.fork()
         if pid == 0:
-            live(self._job, self._walls, group, pipes)
+            live(self._work, self._walls, group, pipes, rehearse=rehearse)
         if separate:
             # A second unshare would fail until this undoes the first; the child keeps the namespace it was born into.
             namespaces.return_to_pid(self._own_pid_namespace)

@@ -19,8 +19,8 @@ class Deeds:
 
     def __init__(self, fail: str = "") -> None:
         self._fail = fail
-        self._memory = b""
         self.left_behind = b""
+        self._rehearsed = False
 
     def load(self) -> None:
         if self._fail == "load":
@@ -34,6 +34,7 @@ class Deeds:
             assert "asyncio" not in sys.modules
 
     def rehearse(self) -> None:
+        self._rehearsed = True
         if self._fail == "rehearse":
             raise ValueError("no such stage")
         if self._fail == "rehearse_violation":
@@ -110,6 +111,9 @@ class Deeds:
     def flood(self, argument: str, body: memoryview, reply: Reply) -> None:
         while True:
             reply(bytes(_MiB))
+
+    def rehearsed(self, argument: str, body: memoryview, reply: Reply) -> None:
+        reply(str(self._rehearsed).encode())
 
     def leave(self, argument: str, body: memoryview, reply: Reply) -> None:
         self.left_behind += bytes(body)
