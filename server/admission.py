@@ -69,6 +69,11 @@ class Admission:
         """Requests that hold a place."""
         return self._inside
 
+    @property
+    def waiting(self) -> int:
+        """Requests that hold a place and no cell."""
+        return max(0, self._inside - self._busy)
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold a place while a request is served. Raises `OverloadedError` (QUEUE_FULL) where none is free."""

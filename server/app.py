@@ -22,15 +22,19 @@ from grpc_reflection.v1alpha import reflection
 from structlog.typing import FilteringBoundLogger
 
 from cloister.v1 import ocr_pb2_grpc
+from jail.errors import JailError
 from jail.pool import Pool
 from jail.spec import Layers, Limits
 from server import catalogue, service, telemetry
 from server.admission import Admission
 from server.catalogue import EngineEntry
+from server.comparison import Rules
+from server.experiments import Experiments
 from server.health import SERVICE_NAME, Health
 from server.hosts import EngineHost
 from server.service import OcrService
 from server.settings import Settings, SettingsError, is_local
+from server.shadow import Shadow
 
 # What a request may hold beside its document: options, and room for us to refuse one a little too large ourselves.
 _MESSAGE_SLACK_BYTES = 1024 * 1024
@@ -52,15 +56,21 @@ class RunningServer:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, entries: Iterable[EngineEntry] | None = None, log: FilteringBoundLogger | None = None
+    settings: Settings,
+    entries: Iterable[EngineEntry] | None = None,
+    log: FilteringBoundLogger | None = None,
+    candidates: Iterable[EngineEntry] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run a server for the length of the block. Leaving it drains: see `Settings.limits.drain_s`.
 
-    ``entries`` are the engines to run, by default those that the settings name. While they load, the server already
-    listens and says STARTING. Raises `SettingsError`, and `jail.errors.JailError` where a pool can't be started.
+    ``entries`` are the engines to run and ``candidates`` those in the shadow, by default as the settings name. While
+    engines load, the server already listens and says STARTING; for candidates nothing waits. Raises `SettingsError`,
+    and `jail.errors.JailError` where a pool can't be started.
     """
     log = log or telemetry.logger(settings.log.format)
     entries = catalogue.installed(settings) if entries is None else tuple(entries)
+    candidates = catalogue.candidates(settings) if candidates is None else tuple(candidates)
+    experiments = _experiments(settings, entries, candidates, log)
     ocr = OcrService(settings, log)
     health = Health((service.NAME,))
     await health.set(serving=False)
@@ -72,7 +82,13 @@ async def running(
         server = RunningServer(address, hosts)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
         stack.push_async_callback(health.shut_down)
-        ocr.serve(hosts)
+        shadow = None
+        if experiments is not None and candidates:
+            shadow = _shadow(settings, hosts, experiments, log)
+            for entry in candidates:
+                await stack.enter_async_context(_background(_candidate(settings, entry, shadow, log)))
+            await stack.enter_async_context(shadow.running())
+        ocr.serve(hosts, experiments, shadow)
         await stack.enter_async_context(_background(health.watch(hosts, log)))
         for host in hosts:
             off = sorted(host.pool.layers_off)
@@ -143,7 +159,51 @@ async def _started(settings: Settings, entries: Iterable[EngineEntry], stack: As
     return hosts
 
 
-def _pool(settings: Settings, entry: EngineEntry) -> Pool:
+def _experiments(
+    settings: Settings, entries: Iterable[EngineEntry], candidates: Iterable[EngineEntry], log: FilteringBoundLogger
+) -> Experiments | None:
+    if settings.experiments.flags is None:
+        return None
+    return Experiments(
+        settings.experiments.flags,
+        default=settings.default,
+        engines=[entry.name for entry in entries],
+        candidates=[entry.name for entry in candidates],
+        overriders=settings.experiments.overriders,
+        log=log,
+    )
+
+
+def _shadow(
+    settings: Settings, controls: tuple[EngineHost, ...], experiments: Experiments, log: FilteringBoundLogger
+) -> Shadow:
+    return Shadow(
+        queue=settings.shadow.queue,
+        deadline_s=settings.shadow.deadline_s,
+        rules=Rules(settings.shadow.ignore_case, settings.shadow.ignore_punctuation),
+        enabled=lambda: experiments.enabled,
+        busy=lambda: any(host.admission.waiting for host in controls),
+        log=log,
+    )
+
+
+async def _candidate(settings: Settings, entry: EngineEntry, shadow: Shadow, log: FilteringBoundLogger) -> None:
+    """A candidate's life: one cell in a pool of its own. One that can't be started is reported, and that is all."""
+    pool = _pool(settings, entry, busy=1, idle=1)
+    try:
+        await pool.start()
+    except JailError as error:
+        log.error("no candidate", engine=entry.name, why=str(error))
+        return
+    try:
+        shadow.add(EngineHost(entry, pool, Admission(1, settings.shadow.queue)))
+        log.info("candidate", engine=entry.name, version=entry.version)
+        await asyncio.Event().wait()
+    finally:
+        await pool.close(grace_s=0)
+
+
+def _pool(settings: Settings, entry: EngineEntry, busy: int | None = None, idle: int | None = None) -> Pool:
     cells = settings.cells
     return Pool(
         entry.zygote,
@@ -154,8 +214,8 @@ def _pool(settings: Settings, entry: EngineEntry) -> Pool:
             cpus=cells.cpus,
             reply_bytes=cells.reply_bytes,
         ),
-        busy=cells.busy,
-        idle=cells.idle,
+        busy=busy or cells.busy,
+        idle=idle or cells.idle,
         layers=Layers(settings.jail.dangerously_without, settings.jail.cgroup_parent),
     )
 

@@ -33,6 +33,11 @@ def installed(settings: Settings) -> tuple[EngineEntry, ...]:
     return tuple(_entry(name, settings.engine.get(name, {})) for name in settings.engines)
 
 
+def candidates(settings: Settings) -> tuple[EngineEntry, ...]:
+    """Entries of the engines that run in the shadow. Raises `SettingsError` where one can't be made."""
+    return tuple(_entry(name, settings.engine.get(name, {})) for name in settings.shadow.engines)
+
+
 def _entry(name: str, options: Mapping[str, Any]) -> EngineEntry:
     try:
         engine = registry.create(name, options)

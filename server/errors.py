@@ -42,6 +42,8 @@ class Reason(StrEnum):
     NOT_AN_IMAGE = "NOT_AN_IMAGE"
     DAMAGED_DOCUMENT = "DAMAGED_DOCUMENT"
     UNSUPPORTED_DOCUMENT = "UNSUPPORTED_DOCUMENT"
+    ENCRYPTED_DOCUMENT = "ENCRYPTED_DOCUMENT"
+    SIGNED_DOCUMENT = "SIGNED_DOCUMENT"
     DOCUMENT_TOO_LARGE = "DOCUMENT_TOO_LARGE"
     TOO_MANY_PIXELS = "TOO_MANY_PIXELS"
     TOO_MANY_PAGES = "TOO_MANY_PAGES"
@@ -67,6 +69,8 @@ _CODES: Mapping[Reason, grpc.StatusCode] = {
     Reason.NOT_AN_IMAGE: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.DAMAGED_DOCUMENT: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.UNSUPPORTED_DOCUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.ENCRYPTED_DOCUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.SIGNED_DOCUMENT: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.DOCUMENT_TOO_LARGE: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.TOO_MANY_PIXELS: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.TOO_MANY_PAGES: grpc.StatusCode.INVALID_ARGUMENT,
@@ -121,6 +125,8 @@ class DocumentError(CloisterError):
             Reason.NOT_AN_IMAGE,
             Reason.DAMAGED_DOCUMENT,
             Reason.UNSUPPORTED_DOCUMENT,
+            Reason.ENCRYPTED_DOCUMENT,
+            Reason.SIGNED_DOCUMENT,
             Reason.DOCUMENT_TOO_LARGE,
             Reason.TOO_MANY_PIXELS,
             Reason.TOO_MANY_PAGES,

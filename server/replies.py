@@ -1,7 +1,7 @@
 """Checks what a cell answers, message by message. Nothing of it is trusted.
 
-A cell may have been taken over by the document it read. What it can say is held to pages 1, 2, 3... and then a
-summary, or a failure at any point; numbers must be finite and lie where they can lie; text must hold no control
+A cell may have been taken over by the document it read. What it can say is held to pages 1, 2, 3..., the parts of a PDF
+where one was wanted, and then a summary, or a failure at any point; numbers must be finite and lie where they can lie; text must hold no control
 characters, which could steer a caller's terminal. Anything else is `MalformedReplyError`, and ends the request.
 """
 
@@ -35,6 +35,8 @@ _FAILURES = {
     cell_pb2.Failure.REASON_TOO_MANY_PIXELS: Reason.TOO_MANY_PIXELS,
     cell_pb2.Failure.REASON_TOO_MANY_PAGES: Reason.TOO_MANY_PAGES,
     cell_pb2.Failure.REASON_UNSUPPORTED: Reason.UNSUPPORTED_DOCUMENT,
+    cell_pb2.Failure.REASON_ENCRYPTED: Reason.ENCRYPTED_DOCUMENT,
+    cell_pb2.Failure.REASON_SIGNED: Reason.SIGNED_DOCUMENT,
 }
 
 
@@ -54,12 +56,14 @@ class ReplyChecker:
         self._max_pages = task.max_pages
         self._words_wanted = ocr_pb2.OUTPUT_WORDS in task.outputs
         self._text_wanted = ocr_pb2.OUTPUT_TEXT in task.outputs
+        self._pdf_wanted = ocr_pb2.OUTPUT_PDF in task.outputs
         self._pages = 0
+        self._pdf_begun = False
         self._ended = False
         self._failure: DocumentError | None = None
 
-    def take(self, payload: bytes) -> ocr_pb2.Page | None:
-        """The page in this reply, None where it is the last and holds none. Raises `MalformedReplyError`."""
+    def take(self, payload: bytes) -> ocr_pb2.Page | bytes | None:
+        """The page or the part of a PDF in this reply, None where it is the last. Raises `MalformedReplyError`."""
         if self._ended:
             raise MalformedReplyError("a reply after the last one")
         try:
@@ -70,9 +74,14 @@ class ReplyChecker:
         reply.DiscardUnknownFields()
         match reply.WhichOneof("part"):
             case "page":
+                _require(not self._pdf_begun, "a page after the PDF")
                 self._check_page(reply.page)
                 return reply.page
+            case "pdf_part":
+                self._check_pdf_part(reply.pdf_part)
+                return reply.pdf_part
             case "summary":
+                _require(self._pdf_begun == self._pdf_wanted, "no PDF, though one was wanted")
                 _require(reply.summary.pages == self._pages, "the summary's count is not that of the pages")
                 _require(self._pages > 0, "a summary of no pages")
             case "failure":
@@ -88,6 +97,14 @@ class ReplyChecker:
             raise self._failure
         _require(self._ended, "the cell ended before its last reply")
 
+    def _check_pdf_part(self, part: bytes) -> None:
+        """What the PDF holds is its reader's to judge: it is as trustworthy as the document it was made from."""
+        _require(self._pdf_wanted, "a PDF that was not asked for")
+        _require(self._pages > 0, "a PDF of no pages")
+        _require(bool(part), "an empty part of a PDF")
+        _require(self._pdf_begun or part.startswith(b"%PDF-"), "a PDF that is none")
+        self._pdf_begun = True
+
     def _check_page(self, page: ocr_pb2.Page) -> None:
         self._pages += 1
         _require(page.number == self._pages, "pages out of order")
@@ -99,6 +116,7 @@ class ReplyChecker:
         _require(1 <= page.turn.exif_orientation <= 8, "an EXIF orientation out of 1..8")
         _require(self._words_wanted or not page.lines, "words that were not asked for")
         _require(self._text_wanted or not page.text, "text that was not asked for")
+        _require(not (page.kept and page.lines), "lines of a page that was not read")
         _require(_LINES.fullmatch(page.text) is not None, "text with control characters")
         _check_lines(page)
         _check_timings(page.timings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,8 +19,10 @@ from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server import reading
 from server.admission import Deadline
 from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
+from server.experiments import Experiments
 from server.hosts import EngineHost
 from server.settings import Settings
+from server.shadow import Control, Shadow
 from server.telemetry import RequestRecord, describe
 
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
@@ -55,6 +57,15 @@ class _Call:
         self.record.stages_s["total"] = perf_counter() - self.started_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an answered request had asked for."""
+
+    context: ocr_pb2.RequestContext
+    task: cell_pb2.Task
+    document: bytes
+
+
 class OcrService(ocr_pb2_grpc.OcrServiceServicer):
     """Answers the RPCs. `serve` hands over the engines once they are ready; until then calls are told to come back."""
 
@@ -63,12 +74,19 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         self._log = log
         self._state = State.STARTING
         self._hosts: Mapping[str, EngineHost] = {}
+        self._experiments: Experiments | None = None
+        self._shadow: Shadow | None = None
         self._calls: set[_Call] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
 
-    def serve(self, hosts: Iterable[EngineHost]) -> None:
+    def serve(
+        self, hosts: Iterable[EngineHost], experiments: Experiments | None = None, shadow: Shadow | None = None
+    ) -> None:
+        """Answer from now on with ``hosts``; ``experiments`` choose among them, ``shadow`` reads after them."""
         self._hosts = {host.entry.name: host for host in hosts}
+        self._experiments = experiments
+        self._shadow = shadow
         self._state = State.SERVING
 
     async def drain(self, limit_s: float, force: asyncio.Event) -> None:
@@ -89,8 +107,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         self, request: ocr_pb2.RecognizeRequest, context: Context
     ) -> ocr_pb2.RecognizeResponse:
         async with self._call("Recognize", context) as call:
-            host, task = self._chosen(request.options)
-            call.record.engine = host.entry.name
+            host, task = self._chosen(request.options, call)
             self._check_size(call, len(request.document))
             response = ocr_pb2.RecognizeResponse()
             with host.admission.place():
@@ -103,6 +120,8 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             call.stop_clock()
             response.provenance.CopyFrom(_provenance(host, call))
             response.timings.CopyFrom(reading.timings(call.record))
+            asked = _Asked(request.options.context, task, request.document)
+            self._cast_shadow(context, call, asked, response.pages)
         return response
 
     async def RecognizeStream(  # type: ignore[override]  # noqa: N802
@@ -110,19 +129,23 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
     ) -> None:
         requests = aiter(request_iterator)
         async with self._call("RecognizeStream", context) as call, _lingering(requests):
-            host, task = self._chosen(await _options(requests))
-            call.record.engine = host.entry.name
+            options = await _options(requests)
+            host, task = self._chosen(options, call)
+            read: list[ocr_pb2.Page] = []
             # The place is taken before the bytes are: what is being received is bounded with what waits.
             with host.admission.place():
                 document = await self._received(requests, call)
                 async with aclosing(reading.pages(host, document, task, call.deadline, call.record)) as pages:
                     async for page in pages:
+                        if self._is_shadowed(call, task):
+                            read.append(page)
                         await context.write(ocr_pb2.RecognizeStreamResponse(page=page))
             call.stop_clock()
             summary = ocr_pb2.Summary(
                 pages=call.record.pages, provenance=_provenance(host, call), timings=reading.timings(call.record)
             )
             await context.write(ocr_pb2.RecognizeStreamResponse(summary=summary))
+            self._cast_shadow(context, call, _Asked(options.context, task, document), read)
 
     async def ListEngines(  # noqa: N802
         self, request: ocr_pb2.ListEnginesRequest, context: Context
@@ -212,16 +235,44 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
                 {"limit": str(limit)},
             )
 
-    def _chosen(self, options: ocr_pb2.RecognizeOptions) -> tuple[EngineHost, cell_pb2.Task]:
-        """The engine that ``options`` ask for, and what its cell is told."""
+    def _is_shadowed(self, call: _Call, task: cell_pb2.Task) -> bool:
+        """Whether a candidate is to read the document too. Only words can be compared."""
+        assignment = call.record.assignment
+        wanted = assignment is not None and bool(assignment.candidate) and ocr_pb2.OUTPUT_WORDS in task.outputs
+        return wanted and self._shadow is not None
+
+    def _cast_shadow(self, context: Context, call: _Call, asked: _Asked, pages: Sequence[ocr_pb2.Page]) -> None:
+        """Have a candidate read the document too, once the answer has left."""
+        shadow, assignment = self._shadow, call.record.assignment
+        if shadow is None or assignment is None or not self._is_shadowed(call, asked.task):
+            return
+        control = Control(
+            request_id=call.record.request_id,
+            assignment=assignment,
+            context=asked.context,
+            document=asked.document,
+            task=asked.task,
+            pages=pages,
+            seconds=perf_counter() - call.started_s,
+        )
+
+        # Its stub is a class where any callable will do.
+        context.add_done_callback(lambda _: shadow.offer(control))  # type: ignore[arg-type]
+
+    def _chosen(self, options: ocr_pb2.RecognizeOptions, call: _Call) -> tuple[EngineHost, cell_pb2.Task]:
+        """The engine that ``options`` ask for or flags choose, and what its cell is told."""
         self._check_serving()
         name = options.engine or self._settings.default
+        if self._experiments is not None and (not options.engine or options.engine in self._hosts):
+            call.record.assignment = self._experiments.assign(options.engine, options.context, call.record.request_id)
+            name = call.record.assignment.engine
         host = self._hosts.get(name)
         if host is None:
             known = ", ".join(self._hosts)
             raise OptionsError(
                 Reason.UNKNOWN_ENGINE, f"there is no engine of that name here; there are: {known}", {"engines": known}
             )
+        call.record.engine = host.entry.name
         for output in options.outputs:
             if output not in _KNOWN_OUTPUTS:
                 raise OptionsError(Reason.INVALID_OPTIONS, f"there is no output {output}", {"output": str(output)})
@@ -267,6 +318,7 @@ def _provenance(host: EngineHost, call: _Call) -> ocr_pb2.Provenance:
         jail_layers=sorted(host.pool.layers_in_force),
         jail_layers_off=sorted(host.pool.layers_off),
         request_id=call.record.request_id,
+        assignment=call.record.assignment.message() if call.record.assignment is not None else None,
     )
 
 

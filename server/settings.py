@@ -109,6 +109,26 @@ class Jail(_Section):
     """layers to go without, by name (cloister doctor lists them); shows in health, logs and every reply"""
 
 
+class Experiments(_Section):
+    flags: Path | None = None
+    """file of flags in flagd's format that choose the engine; none: the default engine reads"""
+    overriders: tuple[str, ...] = ("*",)
+    """tenants whose requests may name their engine themselves, against the flags; "*" is all"""
+
+
+class Shadow(_Section):
+    engines: tuple[str, ...] = ()
+    """candidates: engines that read documents again once they have been answered, as the flag "shadow" says"""
+    queue: Annotated[int, Field(gt=0)] = 4
+    """answered requests that may wait for a candidate, each with its document in memory; further ones are dropped"""
+    deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    """seconds a candidate may take for a document"""
+    ignore_case: bool = False
+    """whether words that differ in case alone count as the same"""
+    ignore_punctuation: bool = False
+    """whether words that differ in punctuation alone count as the same"""
+
+
 class Log(_Section):
     format: LogFormat = LogFormat.AUTO
     """json, console, or auto: console on a terminal"""
@@ -129,6 +149,8 @@ class Settings(BaseSettings):
     limits: Limits = Field(default_factory=Limits)
     cells: Cells = Field(default_factory=Cells)
     jail: Jail = Field(default_factory=Jail)
+    experiments: Experiments = Field(default_factory=Experiments)
+    shadow: Shadow = Field(default_factory=Shadow)
     log: Log = Field(default_factory=Log)
 
     @field_validator("engines")
@@ -148,11 +170,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _options_are_of_engines(self) -> Settings:
-        strangers = self.engine.keys() - set(self.engines)
+        strangers = self.engine.keys() - {*self.engines, *self.shadow.engines}
         if strangers:
             raise ValueError(
                 f"there are options for {', '.join(sorted(strangers))}, not named in engines; add it there"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _candidates_need_flags(self) -> Settings:
+        if self.shadow.engines and self.experiments.flags is None:
+            raise ValueError("shadow.engines are named, but no experiments.flags say when they run; set it")
         return self
 
     @property

@@ -16,6 +16,7 @@ import grpc
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from server.experiments import Assignment
 from server.settings import LogFormat
 
 
@@ -69,6 +70,7 @@ class RequestRecord:
     peer: str
     phase: Phase = Phase.RECEIVING
     engine: str = ""
+    assignment: Assignment | None = None
     document_bytes: int = 0
     pages: int = 0
     words: int = 0
@@ -91,6 +93,14 @@ class RequestRecord:
             "code": self.code.name,
             "stages_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.stages_s.items()},
         }
+        if self.assignment is not None:
+            assigned = self.assignment
+            fields["assignment"] = {
+                "variant": assigned.variant,
+                "reason": assigned.reason,
+                "shadow": assigned.candidate,
+            }
+            fields["flags"] = assigned.flags_version
         if self.reason:
             fields["reason"] = self.reason
         if self.breach:
