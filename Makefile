@@ -1,6 +1,7 @@
 # Everything below makes .venv first, if it is missing or out of date.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check serve stubs format lock test-slow sanitize bench bench-setup bench-accuracy bench-latency bench-mser clean
+.PHONY: help setup test-setup bench-setup demo test test-slow check serve format stubs lock sanitize clean \
+	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -11,13 +12,16 @@ help:  ## what there is
 setup:  ## make .venv, with system packages where they are missing
 	@deploy/setup.sh
 
+test-setup: setup
+	@deploy/setup.sh tests
+
 demo: setup  ## start a server with its jails, send documents through gRPC, show and keep what was read
 	@$(PY) -m deploy.demo
 
-test: setup  ## all tests but the slow ones
+test: test-setup  ## all tests but the slow ones
 	@$(PY) -m pytest -m "not slow"
 
-test-slow: setup  ## the slow tests
+test-slow: test-setup  ## the slow tests
 	@$(PY) -m pytest -m slow --timeout=1800
 
 check: setup  ## ruff, mypy, policy lint, generated stubs
@@ -44,9 +48,32 @@ lock: setup  ## resolve the dependencies anew: names, versions and hashes
 	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --extra bench --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --upgrade -o requirements-bench.lock
 
-bench-setup: setup
-	@command -v tesseract >/dev/null || { $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y -qq tesseract-ocr >/dev/null; }
-	@$(PY) -c "import rapidocr" 2>/dev/null || $(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
+sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
+	@.venv/bin/cmake -S . -B build/sanitize -G Ninja -DCLOISTER_FUZZ=ON -DCMAKE_BUILD_TYPE=Debug >/dev/null
+	@.venv/bin/cmake --build build/sanitize
+	@build/sanitize/mser_fuzz 2000
+
+bench-setup: test-setup
+	@$(PY) -c "import rapidocr, onnxruntime" 2>/dev/null || \
+		$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
+
+bench-accuracy: bench-setup  ## words right on sets of real pages, beside Tesseract and rapidocr (slow)
+	@$(PY) -m bench.accuracy --engine scribe --engine tesseract-cli --engine rapidocr
+
+bench-latency: setup  ## what a request costs beyond the engine's own work
+	@$(PY) -m bench.latency
+
+bench-leftovers: setup  ## what 1,000 good, bad and killed requests leave behind
+	@$(PY) -m bench.leftovers
+
+bench-mser: setup  ## our MSER beside OpenCV's
+	@$(PY) -m bench.mser
+
+bench-detector: setup  ## how much of the truth is covered by windows
+	@$(PY) -m bench.detector
+
+bench-words: setup  ## the recogniser alone
+	@$(PY) -m bench.words
 
 clean:  ## delete what was made, .venv too
 	rm -rf .venv build out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,53 +1,60 @@
 #!/usr/bin/env bash
-# Makes .venv with everything that Cloister and its tests need, and installs what the system lacks for it.
-# Quick when there is nothing to do. Debian or Ubuntu; elsewhere install what it names and run it again.
+# Makes .venv with everything that Cloister needs, and installs what the system lacks for it. With the argument "tests" it
+# installs what the tests and benchmarks need of the system beside that. Quick when there is nothing to do. Made for Debian
+# and Ubuntu; elsewhere, install what it names by other means first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
-packages=(
-  libseccomp2  # pyseccomp calls it
-  libcap-dev   # python-prctl is built against it
-  g++          # the detector's C++
-  python3-dev  # headers for both
-  python3-venv
-)
-
-stamp=.venv/.complete
-wanted=$(cat requirements.lock pyproject.toml CMakeLists.txt engines/scribe/mser/*.cpp engines/scribe/mser/*.h* \
-  2>/dev/null | sha256sum)
-[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
-
-python=${PYTHON:-python3}
-if command -v dpkg-query >/dev/null; then
-  missing=()
-  for package in "${packages[@]}"; do
+system_packages() {
+  if ! command -v dpkg-query >/dev/null; then
+    say "no dpkg here: these Debian packages, or what they hold, must be there already: $*"
+    return
+  fi
+  local package state missing=() as_root=()
+  for package in "$@"; do
     state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
     [[ $state == *"ok installed" ]] || missing+=("$package")
   done
-  # A Python that is not the system's own brings its headers and venv with it.
-  if [ "$(readlink -f "$(command -v "$python" || true)")" != "$(readlink -f /usr/bin/python3)" ] && command -v "$python" >/dev/null; then
-    missing=($(printf '%s\n' "${missing[@]}" | grep -v '^python3-' || true))
-  fi
-  if [ ${#missing[@]} -gt 0 ]; then
-    as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
-    say "installing system packages: ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-  fi
-else
-  say "no dpkg here: libseccomp, libcap's headers, a C++17 compiler and Python's headers must be there already"
+  [ ${#missing[@]} -gt 0 ] || return 0
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  say "installing system packages: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+if [ "${1:-}" = tests ]; then
+  system_packages tesseract-ocr tesseract-ocr-eng  # the real one: an engine, a vendor's program, a peer
+  exit
 fi
 
+stamp=.venv/.complete
+wanted=$(cat requirements.lock pyproject.toml CMakeLists.txt engines/scribe/mser/*.cpp engines/scribe/mser/*.hpp | sha256sum)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
+
+python=${PYTHON:-python3}
+# libseccomp is called by pyseccomp, libcap's headers are for python-prctl, the compiler is for it and the detector.
+packages=(libseccomp2 libcap-dev g++)
+# A Python that is not the system's own brings its headers and venv with it.
+if ! command -v "$python" >/dev/null || [ "$(readlink -f "$(command -v "$python")")" = "$(readlink -f /usr/bin/python3)" ]; then
+  packages+=(python3 python3-dev python3-venv)
+fi
+system_packages "${packages[@]}"
+
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  echo "Python 3.11 or newer is needed, $("$python" --version) was found; set PYTHON=/path/to/python3.11" >&2
+  echo "Python 3.11 or newer is needed and $("$python" --version) was found; set PYTHON=/path/to/a/newer/one" >&2
   exit 1
 }
-[ -x .venv/bin/python ] || { say "creating .venv"; "$python" -m venv .venv; }
+if [ ! -x .venv/bin/python ]; then
+  say "creating .venv"
+  "$python" -m venv .venv
+fi
+pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 say "installing Python packages (TensorFlow is large: some minutes the first time)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+pip install --quiet --require-hashes -r requirements.lock
 say "building and installing Cloister"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+pip install --quiet --no-deps --no-build-isolation -e .
 echo "$wanted" >"$stamp"
 say "ready"
