@@ -16,11 +16,15 @@ from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from engines import registry
 from engines.api import Engine, Page, PageText, Quad, Stage
-from engines.documents import decode, specimen
+from engines.documents import specimen
+from engines.documents.decode import Limits
+from engines.documents.document import Existing, Leaf, PdfOptions, open_document
 from engines.documents.errors import (
     DamagedError,
     DocumentError,
+    EncryptedError,
     NotAnImageError,
+    SignedError,
     TooManyPagesError,
     TooManyPixelsError,
     UnsupportedError,
@@ -32,7 +36,16 @@ _REASONS: Mapping[type[DocumentError], cell_pb2.Failure.Reason.ValueType] = {
     TooManyPixelsError: cell_pb2.Failure.REASON_TOO_MANY_PIXELS,
     TooManyPagesError: cell_pb2.Failure.REASON_TOO_MANY_PAGES,
     UnsupportedError: cell_pb2.Failure.REASON_UNSUPPORTED,
+    EncryptedError: cell_pb2.Failure.REASON_ENCRYPTED,
+    SignedError: cell_pb2.Failure.REASON_SIGNED,
 }
+_EXISTING: Mapping[ocr_pb2.ExistingText.ValueType, Existing] = {
+    ocr_pb2.EXISTING_TEXT_UNSPECIFIED: Existing.SKIP,
+    ocr_pb2.EXISTING_TEXT_SKIP: Existing.SKIP,
+    ocr_pb2.EXISTING_TEXT_REDO: Existing.REDO,
+    ocr_pb2.EXISTING_TEXT_ADD: Existing.ADD,
+}
+_PART_BYTES = 1 << 20
 _OUTPUTS = frozenset({ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT})
 
 
@@ -52,30 +65,63 @@ class OcrJob:
         # A program's memory is made anew for each page: all that a rehearsal can tell of it is whether it starts.
         size = (1000, 640) if self._engine.program is None else (100, 200)
         self._specimen = Page(pixels=specimen.receipt(*size))
-        task = cell_pb2.Task(outputs=sorted(_OUTPUTS), max_pixels=1 << 30, max_pages=1).SerializeToString()
+        made = b""
         for document in _one_of_each_format(self._specimen):
-            self.run(task, memoryview(document), _ignore)
-        self.run(task, memoryview(b"not an image"), _ignore)
+            made = self._warm_up(document)
+        # And the PDF made of the last: kept, read anew, and the ways that end early.
+        self._warm_up(made)
+        self._warm_up(made, ocr_pb2.EXISTING_TEXT_REDO)
+        self._warm_up(b"%PDF- but not one")
+        self._warm_up(b"not an image")
 
     def rehearse(self) -> None:
         """Read the specimen, so that the pages of memory a request writes are the cell's own before it comes."""
         if self._specimen is not None:
             self._engine.recognize(self._specimen)
 
+    def _warm_up(self, document: bytes, existing: ocr_pb2.ExistingText.ValueType = ocr_pb2.EXISTING_TEXT_SKIP) -> bytes:
+        """Read ``document`` as a cell would, and return the PDF made of it."""
+        task = cell_pb2.Task(
+            outputs=[*sorted(_OUTPUTS), ocr_pb2.OUTPUT_PDF],
+            max_pixels=1 << 30,
+            max_pages=1,
+            pdf=ocr_pb2.PdfOptions(existing_text=existing),
+        )
+        replies: list[bytes] = []
+        self.run(task.SerializeToString(), memoryview(document), replies.append)
+        return b"".join(cell_pb2.Reply.FromString(reply).pdf_part for reply in replies)
+
     def run(self, header: bytes, body: memoryview, reply: Callable[[bytes], None]) -> None:
-        """Read the document in ``body`` as the `cell_pb2.Task` in ``header`` says: a page a reply, then a summary."""
+        """Read the document in ``body`` as the `cell_pb2.Task` in ``header`` says.
+
+        A page a reply, then the parts of the PDF if one is wanted, then a summary.
+        """
         task = cell_pb2.Task.FromString(header)
-        limits = decode.Limits(pixels=task.max_pixels, pages=task.max_pages)
+        limits = Limits(pixels=task.max_pixels, pages=task.max_pages)
         outputs = frozenset(task.outputs) or _OUTPUTS
+        options = PdfOptions(
+            write=ocr_pb2.OUTPUT_PDF in outputs,
+            existing=_EXISTING[task.pdf.existing_text],
+            break_signatures=task.pdf.break_signatures,
+        )
         number = 0
+        texts: dict[int, PageText] = {}
         try:
+            document = open_document(bytes(body), limits, options)
             started = time.perf_counter()
-            for decoded in decode.pages(bytes(body), limits):
+            for leaf in document.leaves():
                 decode_s = time.perf_counter() - started
                 number += 1
-                page = _page_message(decoded, self._engine.recognize(decoded.page), decode_s, outputs)
+                text = self._engine.recognize(leaf.page) if leaf.page is not None else None
+                if text is not None and options.write:
+                    texts[leaf.number] = text
+                page = _page_message(leaf, text, decode_s, outputs)
                 reply(cell_pb2.Reply(page=page).SerializeToString())
                 started = time.perf_counter()
+            if options.write:
+                made = document.pdf(texts)
+                for start in range(0, len(made), _PART_BYTES):
+                    reply(cell_pb2.Reply(pdf_part=made[start : start + _PART_BYTES]).SerializeToString())
         except DocumentError as error:
             failure = cell_pb2.Failure(reason=_REASONS[type(error)], message=str(error), metadata=error.metadata)
             reply(cell_pb2.Reply(failure=failure).SerializeToString())
@@ -84,30 +130,28 @@ class OcrJob:
 
 
 def _page_message(
-    decoded: decode.Decoded, text: PageText, decode_s: float, outputs: frozenset[ocr_pb2.Output.ValueType]
+    leaf: Leaf, text: PageText | None, decode_s: float, outputs: frozenset[ocr_pb2.Output.ValueType]
 ) -> ocr_pb2.Page:
     started = time.perf_counter()
-    height, width = decoded.page.pixels.shape[:2]
     page = ocr_pb2.Page(
-        number=decoded.page.number,
-        width=width,
-        height=height,
-        dpi=decoded.page.dpi or 0.0,
-        turn=ocr_pb2.Turn(
-            degrees=text.turn.degrees,
-            confidence=text.turn.confidence,
-            exif_orientation=decoded.exif_orientation,
-        ),
+        number=leaf.number,
+        width=leaf.width,
+        height=leaf.height,
+        dpi=leaf.dpi or 0.0,
+        turn=ocr_pb2.Turn(exif_orientation=leaf.exif_orientation),
+        kept=text is None,
     )
-    if ocr_pb2.OUTPUT_WORDS in outputs:
-        for line in text.lines:
-            words = (
-                ocr_pb2.Word(text=word.text, confidence=word.confidence, quad=_quad(word.quad)) for word in line.words
-            )
-            page.lines.append(ocr_pb2.Line(words=words, quad=_quad(line.quad)))
+    seconds: dict[Stage, float] = {}
+    if text is not None:
+        page.turn.degrees, page.turn.confidence = text.turn.degrees, text.turn.confidence
+        seconds.update(text.seconds)
+        if ocr_pb2.OUTPUT_WORDS in outputs:
+            for line in text.lines:
+                words = (ocr_pb2.Word(text=w.text, confidence=w.confidence, quad=_quad(w.quad)) for w in line.words)
+                page.lines.append(ocr_pb2.Line(words=words, quad=_quad(line.quad)))
     if ocr_pb2.OUTPUT_TEXT in outputs:
-        page.text = text.text
-    seconds = {**text.seconds, Stage.DECODE: decode_s, Stage.RENDER: time.perf_counter() - started}
+        page.text = leaf.text if text is None else text.text
+    seconds |= {Stage.DECODE: decode_s, Stage.RENDER: time.perf_counter() - started}
     for stage, value in seconds.items():
         getattr(page.timings, stage.value).CopyFrom(Duration(nanos=int(value * 1e9) % 10**9, seconds=int(value)))
     return page
@@ -142,7 +186,3 @@ def _one_of_each_format(page: Page) -> list[bytes]:
         variant.save(buffer, format_, **options)
         documents.append(buffer.getvalue())
     return documents
-
-
-def _ignore(payload: bytes) -> None:
-    """Take a payload and do nothing with it."""

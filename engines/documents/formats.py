@@ -25,7 +25,6 @@ _SIGNATURES = (
     (b"BM", Format.BMP),
 )
 _NOT_READ = (
-    (b"%PDF-", "a PDF"),
     (b"GIF8", "a GIF"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
     (b"PK\x03\x04", "a ZIP archive (or an office document)"),
@@ -44,6 +43,11 @@ def detect(body: bytes) -> Format | None:
     if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
         return Format.WEBP
     return None
+
+
+def is_pdf(body: bytes) -> bool:
+    """Whether ``body`` is a PDF: its header may follow other bytes (ISO 32000-1, annex H, note 13)."""
+    return detect(body) is None and b"%PDF-" in body[:1024]
 
 
 def describe_other(body: bytes) -> str | None:

@@ -109,11 +109,10 @@ class Codes:
 
     def glyphs(self) -> bytes:
         """The CIDToGIDMap: two bytes for each code."""
-        glyphs = [BOX_GLYPH] * 0x10000
-        glyphs[_SPACE] = SPACE_GLYPH
-        for (_, glyph), code in self._dealt.items():
-            glyphs[code] = glyph
-        return b"".join(glyph.to_bytes(2, "big") for glyph in glyphs)
+        glyphs = bytearray(BOX_GLYPH.to_bytes(2, "big") * 0x10000)
+        for code, glyph in ((_SPACE, SPACE_GLYPH), *((code, glyph) for (_, glyph), code in self._dealt.items())):
+            glyphs[2 * code : 2 * code + 2] = glyph.to_bytes(2, "big")
+        return bytes(glyphs)
 
     def widths(self) -> Array:
         """The W array: what is not `ADVANCE` wide."""

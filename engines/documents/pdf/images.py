@@ -113,7 +113,7 @@ def _group4(pdf: pikepdf.Pdf, image: Image.Image) -> pikepdf.Object:
 
 def _png(pdf: pikepdf.Pdf, image: Image.Image, body: bytes) -> pikepdf.Object | None:
     """The compressed data of a PNG as they are; None where it is interlaced or has transparency, unknown to PDF."""
-    width, height, bits, kind, _, _, interlaced = struct.unpack(">IIBBBBB", body[16:29])
+    width, _, bits, kind, _, _, interlaced = struct.unpack(">IIBBBBB", body[16:29])
     chunks = list(_chunks(body))
     colours = {0: 1, 2: 3, 3: 1}.get(kind)
     if interlaced or colours is None or any(name == b"tRNS" for name, _ in chunks):

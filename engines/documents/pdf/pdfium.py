@@ -13,6 +13,7 @@ import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pypdfium2_raw as raw
@@ -21,9 +22,12 @@ from engines.api import Pixels
 from engines.documents.errors import DamagedError, EncryptedError
 from engines.documents.pdf.matrix import Matrix
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, bottom, right, top in user space."""
+
 _MAX_DEPTH = 8
 _MAX_OBJECTS = 50_000
-"""Of the objects of a page, so many are looked at to find its images."""
+"""Of the objects of a page, so many are looked at to find its images and its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +129,30 @@ class OpenPage:
 
     def images(self) -> Iterator[PlacedImage]:
         """The page's images, those in form XObjects too."""
-        count = raw.FPDFPage_CountObjects(self._handle)
-        objects = (raw.FPDFPage_GetObject(self._handle, index) for index in range(count))
-        for handle, outer in itertools.islice(_flattened(objects, Matrix(), 0), _MAX_OBJECTS):
+        for handle, outer in self._objects():
             width, height = ctypes.c_uint(), ctypes.c_uint()
             if raw.FPDFPageObj_GetType(handle) == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(
                 handle, width, height
             ):
                 yield PlacedImage(width.value, height.value, outer @ _matrix(handle))
+
+    def seen_text(self) -> Iterator[Box]:
+        """Boxes in user space of the page's text objects, but for those of the render mode that hides them."""
+        for handle, outer in self._objects():
+            if raw.FPDFPageObj_GetType(handle) != raw.FPDF_PAGEOBJ_TEXT:
+                continue
+            if raw.FPDFTextObj_GetTextRenderMode(handle) == raw.FPDF_TEXTRENDERMODE_INVISIBLE:
+                continue
+            left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+            if raw.FPDFPageObj_GetBounds(handle, left, bottom, right, top):
+                corners = [outer.map((x.value, y.value)) for x in (left, right) for y in (bottom, top)]
+                xs, ys = [x for x, _ in corners], [y for _, y in corners]
+                yield min(xs), min(ys), max(xs), max(ys)
+
+    def _objects(self) -> Iterator[tuple[object, Matrix]]:
+        count = raw.FPDFPage_CountObjects(self._handle)
+        objects = (raw.FPDFPage_GetObject(self._handle, index) for index in range(count))
+        return itertools.islice(_flattened(objects, Matrix(), 0), _MAX_OBJECTS)
 
     def text(self) -> str:
         """All text of the page, hidden or not, in the order PDFium reads it."""

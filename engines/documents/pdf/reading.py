@@ -13,7 +13,7 @@ from engines.api import Page, Pixels
 from engines.documents.decode import Limits
 from engines.documents.errors import DamagedError, EncryptedError, TooManyPagesError, TooManyPixelsError
 from engines.documents.pdf.matrix import Matrix
-from engines.documents.pdf.pdfium import Document, OpenPage, PlacedImage
+from engines.documents.pdf.pdfium import Box, Document, OpenPage, PlacedImage
 
 DRAWN_DPI = 300
 """Resolution for pages that are not scans: print this size is read best."""
@@ -43,6 +43,10 @@ class Sheet:
     to_user: Matrix
     text: str
     _page: OpenPage
+
+    def seen_text(self) -> tuple[Box, ...]:
+        """Boxes in user space of the page's text that is not hidden."""
+        return tuple(self._page.seen_text())
 
     def page(self) -> Page:
         """Render it."""
@@ -117,7 +121,7 @@ def _sheet(page: OpenPage, number: int, unit: float, limits: Limits) -> Sheet:
         height=down,
         dpi=across / width * _POINTS / unit,
         to_user=page.to_user(across, down),
-        text=page.text(),
+        text=_clean(page.text()),
         _page=page,
     )
 
@@ -143,6 +147,12 @@ def _scan_scale(images: Sequence[PlacedImage], size: tuple[float, float], turn: 
         if finest is None or along > finest[0]:
             finest = along, against
     return finest if covered >= _SCAN_SHARE else None
+
+
+def _clean(text: str) -> str:
+    """Text of a page, a line a line, without control characters; empty where it is blank."""
+    lines = ("".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
 
 
 def _check(width: int, height: int, number: int, limits: Limits) -> None:

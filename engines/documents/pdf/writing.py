@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pikepdf
@@ -32,32 +33,42 @@ class Layer:
 
 
 def with_layers(body: bytes, layers: Sequence[Layer], *, break_signatures: bool = False) -> bytes:
-    """Write the PDF in ``body`` with its layers.
+    """Write the PDF in ``body`` with its layers. Raises what `check` does."""
+    with _rewritable(body, break_signatures=break_signatures) as pdf:
+        add_layers(pdf, layers)
+        return save(pdf)
+
+
+def check(body: bytes, *, break_signatures: bool) -> None:
+    """See that a PDF can be rewritten.
 
     Raises `SignedError` where signatures would break and that was not allowed, `EncryptedError` for files under
     encryption even if they open without a password (their owner restricted what may be done with them), `DamagedError`.
     """
+    with _rewritable(body, break_signatures=break_signatures):
+        pass
+
+
+@contextmanager
+def _rewritable(body: bytes, *, break_signatures: bool) -> Iterator[pikepdf.Pdf]:
     try:
         with pikepdf.open(io.BytesIO(body)) as pdf:
-            check(pdf, break_signatures=break_signatures)
-            add_layers(pdf, layers)
-            return save(pdf)
+            if pdf.is_encrypted:
+                raise EncryptedError(
+                    "the PDF is encrypted: it can be read, but not rewritten; take the encryption off first"
+                )
+            if not break_signatures and _is_signed(pdf):
+                raise SignedError(
+                    "the PDF is signed, and its signatures would no longer hold; ask for text only, or allow breaking"
+                    " them"
+                )
+            yield pdf
     except pikepdf.PasswordError as error:
         raise EncryptedError("the PDF wants a password; take the password off and send it again") from error
     except (pikepdf.PdfError, ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         raise DamagedError(
-            "the PDF is damaged: it can be read, but not written anew; save it anew in a viewer", format="PDF"
+            "the PDF is damaged: it can't be written anew; open it in a viewer and save it anew", format="PDF"
         ) from error
-
-
-def check(pdf: pikepdf.Pdf, *, break_signatures: bool) -> None:
-    """Raise what keeps ``pdf`` from being rewritten: `SignedError`, `EncryptedError`."""
-    if pdf.is_encrypted:
-        raise EncryptedError("the PDF is encrypted: it can be read, but not rewritten; take the encryption off first")
-    if not break_signatures and _is_signed(pdf):
-        raise SignedError(
-            "the PDF is signed, and its signatures would no longer hold; ask for text only, or allow breaking them"
-        )
 
 
 def save(pdf: pikepdf.Pdf) -> bytes:
