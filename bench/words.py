@@ -42,9 +42,9 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """``words``: share of the truth's words read exactly (Single Word Accuracy, which is also the recall); ``precision``: share
-    of the words read that are in the truth; ``cer``: character error rate; ``lines``: strips; ``windows``; ``false``: share of
-    windows without text in which some was read."""
+    """``words``: share of the truth's words read exactly (Single Word Accuracy, which is also the recall);
+    ``precision``: share of the words read that are in the truth; ``cer``: character error rate; ``lines``: strips;
+    ``windows``; ``false``: share of windows without text in which some was read."""
 
     words: float
     precision: float
@@ -63,7 +63,8 @@ class Sample:
 
 
 def strip_of(page: Grey, quad: NDArray[np.float32]) -> Grey | None:
-    """The strip inside ``quad`` (four points from the top left, clockwise) with its margin, ink dark; None when it is too small."""
+    """The strip inside ``quad`` (four points from the top left, clockwise) with its margin, ink dark; None when it is
+    too small."""
     top_left, top_right, bottom_right, bottom_left = quad
     width = float(np.linalg.norm(top_right - top_left) + np.linalg.norm(bottom_right - bottom_left)) / 2
     height = float(np.linalg.norm(bottom_left - top_left) + np.linalg.norm(bottom_right - top_right)) / 2
@@ -71,20 +72,26 @@ def strip_of(page: Grey, quad: NDArray[np.float32]) -> Grey | None:
         return None
     down = (bottom_left + bottom_right - top_left - top_right) / 2 * MARGIN
     along = (top_right + bottom_right - top_left - bottom_left) / 2 * (0.15 * height / width)
-    source = np.stack([top_left - down - along, top_right - down + along, bottom_left + down - along]).astype(np.float32)
+    source = np.stack([top_left - down - along, top_right - down + along, bottom_left + down - along]).astype(
+        np.float32
+    )
     columns = max(8, round((width + 0.3 * height) * HEIGHT / (height * (1 + 2 * MARGIN))))
     target = np.array([[0, 0], [columns, 0], [0, HEIGHT]], np.float32)
     shrink = height * (1 + 2 * MARGIN) / HEIGHT
     if shrink > 1.3:  # average over what a strip's pixel covers
         page = np.asarray(cv2.blur(page, (round(shrink), round(shrink))), np.uint8)
     matrix = cv2.getAffineTransform(source, target)
-    strip = np.asarray(cv2.warpAffine(page, matrix, (columns, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    strip = np.asarray(
+        cv2.warpAffine(page, matrix, (columns, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
     low, middle, high = np.percentile(strip, (2, 50, 98))
     return 255 - strip if middle - low < high - middle - 20 else strip
 
 
 def cut(strip: Grey) -> list[tuple[int, int]]:
-    """Columns (start, end) of a strip's windows: at the last wide gap that leaves at most WIDTH columns, else with an overlap."""
+    """Columns (start, end) of a strip's windows: at the last wide gap that leaves at most WIDTH columns, else with an
+    overlap."""
     ground = np.median(strip)
     inked = (strip.min(0) < ground - max(25, 0.35 * (ground - strip.min()))).astype(np.uint8)
     pieces = []
@@ -117,7 +124,9 @@ def join(pieces: list[tuple[int, int]], readings: list[Reading]) -> str:
     for i, ((start, end), reading) in enumerate(zip(pieces, readings, strict=True)):
         from_column = (pieces[i - 1][1] + start) / 2 if i else -np.inf
         to_column = (end + pieces[i + 1][0]) / 2 if i + 1 < len(pieces) else np.inf
-        kept = "".join(c for c, x in zip(reading.text, reading.columns, strict=True) if from_column <= x + start < to_column)
+        kept = "".join(
+            c for c, x in zip(reading.text, reading.columns, strict=True) if from_column <= x + start < to_column
+        )
         gap = " " if text and i and pieces[i - 1][1] == start else ""
         text += gap + kept
     return " ".join(text.split())
@@ -142,7 +151,9 @@ def page_samples(folder: Path, limit: int) -> Iterator[Sample]:
         image = cv2.imread(str(folder / "images" / Path(page["image"]).name), cv2.IMREAD_GRAYSCALE)
         if image is None:
             raise FileNotFoundError(f"{folder}: {page['image']} is missing or no image")
-        entries = [e for e in page.get("lines") or [] if e.get("quad")] or [e for e in page.get("words") or [] if e.get("quad")]
+        entries = [e for e in page.get("lines") or [] if e.get("quad")] or [
+            e for e in page.get("words") or [] if e.get("quad")
+        ]
         for entry in entries:
             if folder.name == "funsd" and entry.get("label") not in _PRINTED:
                 continue
@@ -153,7 +164,8 @@ def page_samples(folder: Path, limit: int) -> Iterator[Sample]:
 
 
 def made_samples(kind: str, count: int) -> list[Sample]:
-    """Made windows, with a seed that training does not use. Raises ImportError or OSError where the training extra or fonts are missing."""
+    """Made windows, with a seed that training does not use. Raises ImportError or OSError where the training extra or
+    fonts are missing."""
     from engines.scribe.training import fonts
     from engines.scribe.training.corpus import Corpus
     from engines.scribe.training.settings import RUNS, DataSettings
@@ -201,7 +213,14 @@ def score(samples: list[Sample], texts: list[str], folded: bool, spaces: bool, e
     empty = [text for sample, text in zip(samples, texts, strict=True) if not sample.text]
     false = round(sum(bool(text) for text in empty) / len(empty), 4) if empty else None
     windows = sum(len(cut(sample.strip)) for sample in samples)
-    return Score(round(hits / max(1, wanted), 4), round(hits / max(1, found), 4), round(wrong / max(1, characters), 4), len(samples), windows, false)
+    return Score(
+        round(hits / max(1, wanted), 4),
+        round(hits / max(1, found), 4),
+        round(wrong / max(1, characters), 4),
+        len(samples),
+        windows,
+        false,
+    )
 
 
 def speed(recogniser: Recogniser, rounds: int = 20) -> dict[str, float]:
@@ -245,8 +264,9 @@ def main() -> None:
             continue
         result = score(samples, read_lines(recogniser, samples), name in _FOLDED, name != "wildreceipt", given.errors)
         results[name] = asdict(result)
-        print(f"{name:13} words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}  "
-              f"lines {result.lines}  windows {result.windows}" + (f"  false {result.false:.4f}" if result.false is not None else ""))  # fmt: skip
+        figures = f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}"
+        false = "" if result.false is None else f"  false {result.false:.4f}"
+        print(f"{name:13} {figures}  lines {result.lines}  windows {result.windows}{false}")
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
 

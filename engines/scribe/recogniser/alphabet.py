@@ -10,7 +10,7 @@ import string
 BLANK = 0
 
 _ASCII = " " + string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
-_TYPOGRAPHIC = "‘’“”„‚«»‹›–—…•·°§¶†‡©®™€£¥¢¤×÷±½¼¾¹²³ªº¡¿µ№≤≥≠−→✓□■★"  # noqa: RUF001
+_TYPOGRAPHIC = "‘’“”„‚«»‹›–—…•·°§¶†‡©®™€£¥¢¤×÷±½¼¾¹²³ªº¡¿µ№≤≥≠−→✓□■★"
 _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿŒœŠšŽžŸ"
 
 CHARACTERS = _ASCII + _TYPOGRAPHIC + _LETTERS

@@ -25,7 +25,8 @@ def greedy(logits: NDArray[np.float32], columns: int, temperature: float = 1.0) 
     """Readings of ``logits`` float32 (n, steps, classes), each step ``columns`` px wide.
 
     A character's column is the centre of the step where it is most probable, its probability the one there. Spaces at
-    either end are dropped. The confidence is the best path's probability, its logarithm divided by ``temperature``.
+    either end are dropped. The confidence is the text's probability over all its alignments (`log_likelihoods`), its
+    logarithm divided by ``temperature``.
     """
     if not len(logits):
         return []
@@ -34,13 +35,44 @@ def greedy(logits: NDArray[np.float32], columns: int, temperature: float = 1.0) 
     scores = np.take_along_axis(log_probabilities, best[..., None], -1)[..., 0]
     starts = best != BLANK
     starts[:, 1:] &= best[:, 1:] != best[:, :-1]
-    confidences = np.exp(scores.sum(-1) / temperature)
-    return [
-        _reading(best[i], scores[i], np.flatnonzero(starts[i]), columns, float(confidences[i])) for i in range(len(logits))
-    ]
+    fired = [np.flatnonzero(row) for row in starts]
+    confidences = np.exp(
+        log_likelihoods(log_probabilities, [row[at] for row, at in zip(best, fired, strict=True)]) / temperature
+    )
+    return [_reading(best[i], scores[i], fired[i], columns, float(confidences[i])) for i in range(len(logits))]
 
 
-def _reading(best: NDArray[np.intp], scores: NDArray[np.float32], starts: NDArray[np.intp], columns: int, confidence: float) -> Reading:
+def log_likelihoods(log_probabilities: NDArray[np.float32], labels: list[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """Log-probability of each window's ``labels`` over all alignments: CTC's forward algorithm, rescaled at each step.
+
+    ``log_probabilities`` (n, steps, classes); the labels (classes, no blanks) may differ in length.
+    """
+    count, steps, _ = log_probabilities.shape
+    lengths = np.array([2 * len(label) + 1 for label in labels])
+    states = np.full((count, int(lengths.max())), BLANK)
+    for row, label in zip(states, labels, strict=True):
+        row[1 : 2 * len(label) : 2] = label
+    emitted = np.exp(np.take_along_axis(log_probabilities, states[:, None, :], 2).astype(np.float64))
+    emitted *= (np.arange(states.shape[1]) < lengths[:, None])[:, None, :]
+    skips = np.zeros(states.shape)
+    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    alpha = np.zeros((count, states.shape[1] + 2))  # two states that are never reached lead, so that shifts are slices
+    alpha[:, 2:4] = emitted[:, 0, :2]
+    total = np.zeros(count)
+    for step in range(1, steps):
+        alpha[:, 2:] = (alpha[:, 2:] + alpha[:, 1:-1] + skips * alpha[:, :-2]) * emitted[:, step]
+        scale = np.maximum(alpha.sum(1), 1e-300)
+        total += np.log(scale)
+        alpha /= scale[:, None]
+    rows = np.arange(count)
+    ends = alpha[rows, lengths + 1] + np.where(lengths > 1, alpha[rows, lengths], 0)
+    result: NDArray[np.float64] = np.minimum(total + np.log(np.maximum(ends, 1e-300)), 0)
+    return result
+
+
+def _reading(
+    best: NDArray[np.intp], scores: NDArray[np.float32], starts: NDArray[np.intp], columns: int, confidence: float
+) -> Reading:
     text = "".join(CHARACTERS[best[start] - 1] for start in starts)
     kept = text.strip(" ")
     if not kept:

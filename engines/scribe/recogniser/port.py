@@ -30,7 +30,8 @@ HIDDEN = 112
 COLUMNS = 4
 """Window columns for each step of the output, px."""
 LEAST_RANGE = 24.0
-"""Grey levels between a window's darkest and lightest pixel that are stretched at most: below, a window is nearly empty."""
+"""Grey levels between a window's darkest and lightest pixel that are stretched at most: below, a window is nearly
+empty."""
 
 _EPSILON = 1e-5  # PyTorch's BatchNorm2d
 
@@ -38,7 +39,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def graph(weights: Weights) -> tf.compat.v1.GraphDef:
-    """The net as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names and layouts."""
+    """The net as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names and
+    layouts."""
     import tensorflow as tf
 
     with tf.Graph().as_default() as made:

@@ -1,8 +1,8 @@
 """The recogniser: TensorFlow, set up so that it still runs in a forked child.
 
-Only one way of running a graph survives `fork` (see `callable_graph`); a canary test holds it. No other Session may run in
-the same process before the fork: its thread pools would be shared, and the child would wait for threads it does not have.
-"""
+Only one way of running a graph survives `fork` (see `callable_graph`); a canary test holds it. No other Session may
+run in the same process before the fork: its thread pools would be shared, and the child would wait for threads it
+does not have."""
 
 from __future__ import annotations
 
@@ -88,9 +88,8 @@ class Recogniser:
 def callable_graph(weights: port.Weights) -> Any:
     """A function from windows uint8 (n, HEIGHT, w) to logits, that still runs after a fork.
 
-    The Session's settings are what makes it so: no thread pool of its own (inter -1), operations inline (intra 1), and the
-    executor that schedules nothing.
-    """
+    The Session's settings are what makes it so: no thread pool of its own (inter -1), operations inline (intra 1),
+    and the executor that schedules nothing."""
     import tensorflow as tf
 
     config = tf.compat.v1.ConfigProto(

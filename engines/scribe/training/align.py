@@ -1,9 +1,10 @@
-"""Cut long real lines into windows with a trained net, and find lines whose truth is wrong: `python -m engines.scribe.training.align RUN`.
+"""Cut long real lines into windows with a trained net, and find lines whose truth is wrong: `python -m
+engines.scribe.training.align RUN`.
 
-The net, being convolutional and recurrent, reads a line of any length. CTC's best path for the known text (forced alignment) tells
-where each character stands; cuts go through spaces. A line is called wrong when the net is sure of another text (spaces apart) and
-the known one is very improbable: both sides, so that merely hard lines stay. Writes runs/RUN/cuts.jsonl for `data real --cuts`.
-"""
+The net, being convolutional and recurrent, reads a line of any length. CTC's best path for the known text (forced
+alignment) tells where each character stands; cuts go through spaces. A line is called wrong when the net is sure of
+another text (spaces apart) and the known one is very improbable: both sides, so that merely hard lines stay. Writes
+runs/RUN/cuts.jsonl for `data real --cuts`."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ STEP = 4
 _LONGEST = 1200
 _FIT = WIDTH - 6
 _SURE = 0.5
-"""Greedy confidence from which the net may call a truth wrong; path probabilities are far too modest before calibration."""
+"""Greedy confidence from which the net may call a truth wrong; path probabilities are far too modest before
+calibration."""
 _IMPROBABLE = -9.0
 """Log-probability of the truth, less that of the net's own text, below which it is wrong."""
 
@@ -36,8 +38,8 @@ _IMPROBABLE = -9.0
 def forced(scores: NDArray[np.float32], classes: list[int]) -> tuple[float, NDArray[np.intp]]:
     """Log-probability of the best path that spells ``classes``, and the middle step of each character on it.
 
-    ``scores``: log-probabilities (steps, classes). Viterbi over blanks and characters in turn; -inf when the text is too long.
-    """
+    ``scores``: log-probabilities (steps, classes). Viterbi over blanks and characters in turn; -inf when the text is
+    too long."""
     states = np.full(2 * len(classes) + 1, BLANK)
     states[1::2] = classes
     emitted = scores[:, states]
@@ -58,14 +60,16 @@ def forced(scores: NDArray[np.float32], classes: list[int]) -> tuple[float, NDAr
     path = np.empty(len(scores), np.intp)
     for t in range(len(scores) - 1, -1, -1):
         path[t] = state
-        state -= back[t, state]
-    middles = np.array([np.flatnonzero(path == 2 * i + 1).mean() if (path == 2 * i + 1).any() else -1 for i in range(len(classes))])
+        state -= int(back[t, state])
+    middles = np.array(
+        [np.flatnonzero(path == 2 * i + 1).mean() if (path == 2 * i + 1).any() else -1 for i in range(len(classes))]
+    )
     return total, middles.astype(np.intp)
 
 
 def pieces(line: RealLine, middles: NDArray[np.intp], width: int) -> list[tuple[float, float, str]]:
-    """Cuts of a line at its spaces, (start, end, text) with start and end as shares of its width: once packed from the left, once
-    from the right, so that every word is seen in two surroundings."""
+    """Cuts of a line at its spaces, (start, end, text) with start and end as shares of its width: once packed from
+    the left, once from the right, so that every word is seen in two surroundings."""
     spaces = [i for i, c in enumerate(line.text) if c == " "]
     columns = np.asarray((middles + 0.5) * STEP, np.float64)
     ink = np.asarray(cv2.resize(line.pixels, (width, HEIGHT), interpolation=cv2.INTER_AREA), np.float32).min(0)
@@ -121,7 +125,9 @@ def main() -> None:
             widest = max(widths[i] for i in some)
             batch = np.empty((len(some), HEIGHT, widest), np.uint8)
             for row, i in enumerate(some):
-                window = np.asarray(cv2.resize(found[i].pixels, (widths[i], HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+                window = np.asarray(
+                    cv2.resize(found[i].pixels, (widths[i], HEIGHT), interpolation=cv2.INTER_AREA), np.uint8
+                )
                 batch[row] = np.uint8(np.median(window))
                 batch[row, :, : widths[i]] = window
             logits = net(torch.from_numpy(batch))
@@ -132,13 +138,22 @@ def main() -> None:
                 total, middles = forced(scores[row], encode(line.text))
                 read = " ".join(readings[row].text.upper().split())
                 own, _ = forced(scores[row], encode(read)) if read else (float(scores[row][:, BLANK].sum()), None)
-                if total - own < _IMPROBABLE - 0.15 * len(line.text) and own > np.log(_SURE) - 0.1 * len(read) and read.replace(" ", "") != line.text.replace(" ", ""):
+                if (
+                    total - own < _IMPROBABLE - 0.15 * len(line.text)
+                    and own > np.log(_SURE) - 0.1 * len(read)
+                    and read.replace(" ", "") != line.text.replace(" ", "")
+                ):
                     wrong += 1
                     file.write(json.dumps({"name": line.name, "text": None, "read": read, "truth": line.text}) + "\n")
                 elif widths[i] > WIDTH and total / max(1, len(line.text)) > -0.5 and (middles >= 0).all():
                     for start, end, text in pieces(line, middles, widths[i]):
                         cut += 1
-                        file.write(json.dumps({"name": line.name, "start": round(start, 5), "end": round(end, 5), "text": text}) + "\n")
+                        file.write(
+                            json.dumps(
+                                {"name": line.name, "start": round(start, 5), "end": round(end, 5), "text": text}
+                            )
+                            + "\n"
+                        )
     out.rename(RUNS / given.run / "cuts.jsonl")
     print(f"{len(order)} lines aligned: {wrong} wrong, {cut} pieces")
 

@@ -1,4 +1,5 @@
-"""What synthetic windows say: words by frequency, and grammars of prices, dates, codes, addresses and receipts' lines."""
+"""What synthetic windows say: words by frequency, and grammars of prices, dates, codes, addresses and receipts'
+lines."""
 
 from __future__ import annotations
 
@@ -20,25 +21,149 @@ _FLATTEN = 0.55
 
 _POOL = 3000
 _RARE = [c for c in CHARACTERS if not c.isalnum() and c != " "] + [c for c in CHARACTERS if not c.isascii()]
-_UNITS = "KG G ML L PCS PC PKT BOX CTN M CM MM IN OZ LB X CAN BTL SET EA DOZ ROLL".split()
-_TAX = "SR ZR SR* T S Z GST VAT A B * E N TX".split()
+_UNITS = [
+    "KG",
+    "G",
+    "ML",
+    "L",
+    "PCS",
+    "PC",
+    "PKT",
+    "BOX",
+    "CTN",
+    "M",
+    "CM",
+    "MM",
+    "IN",
+    "OZ",
+    "LB",
+    "X",
+    "CAN",
+    "BTL",
+    "SET",
+    "EA",
+    "DOZ",
+    "ROLL",
+]
+_TAX = ["SR", "ZR", "SR*", "T", "S", "Z", "GST", "VAT", "A", "B", "*", "E", "N", "TX"]
 _CURRENCY = ["$", "$", "$", "£", "€", "RM", "RM", "¥", "USD ", "EUR ", "Rs.", "CHF ", "kr "]
-_MONTHS = "January February March April May June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_RECEIPT = (
-    "TOTAL;SUBTOTAL;SUB TOTAL;CASH;CHANGE;Change Due;Rounding Adj;ROUNDING ADJUSTMENT;TAX INVOICE;Invoice No.;INVOICE NO;"
-    "Bill No;Receipt #;Cashier;CASHIER;Table;Date;DATE;Time;Qty;QTY;Amount;AMOUNT;Amt(RM);Price;U.Price;Unit Price;Disc;"
-    "DISC %;Discount;Item;ITEM(S);Description;GST Summary;GST @6%;Total GST;GST ID;GST Reg No;Co. Reg No;Tel;TEL;Fax;"
-    "Total Excl. GST;Total Incl. GST;Total (Inclusive of GST);Net Total;Grand Total;Balance;BALANCE DUE;VISA;MASTERCARD;"
-    "Card No;Auth Code;Approval Code;Ref No;Trace No;TERMINAL;Batch;Member;Points;THANK YOU;Thank You!;Please Come Again;"
-    "GOODS SOLD ARE NOT RETURNABLE;NO REFUND;Served by;Counter;POS;Order No;Take Away;Dine In;Pax;Service Charge;"
-    "Serv. Charge 10%;Tendered;Payment;CREDIT CARD;Customer Copy;Salesperson;SDN BHD;SDN. BHD.;ENTERPRISE;TRADING;"
-    "Total Qty;TOTAL SALES;Total Sales Inclusive GST;Tax Code;Tax(RM);Goods;VAT;VAT No;Due Date;Terms;Page;Account No"
-).split(";")
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_RECEIPT = [
+    "TOTAL",
+    "SUBTOTAL",
+    "SUB TOTAL",
+    "CASH",
+    "CHANGE",
+    "Change Due",
+    "Rounding Adj",
+    "ROUNDING ADJUSTMENT",
+    "TAX INVOICE",
+    "Invoice No.",
+    "INVOICE NO",
+    "Bill No",
+    "Receipt #",
+    "Cashier",
+    "CASHIER",
+    "Table",
+    "Date",
+    "DATE",
+    "Time",
+    "Qty",
+    "QTY",
+    "Amount",
+    "AMOUNT",
+    "Amt(RM)",
+    "Price",
+    "U.Price",
+    "Unit Price",
+    "Disc",
+    "DISC %",
+    "Discount",
+    "Item",
+    "ITEM(S)",
+    "Description",
+    "GST Summary",
+    "GST @6%",
+    "Total GST",
+    "GST ID",
+    "GST Reg No",
+    "Co. Reg No",
+    "Tel",
+    "TEL",
+    "Fax",
+    "Total Excl. GST",
+    "Total Incl. GST",
+    "Total (Inclusive of GST)",
+    "Net Total",
+    "Grand Total",
+    "Balance",
+    "BALANCE DUE",
+    "VISA",
+    "MASTERCARD",
+    "Card No",
+    "Auth Code",
+    "Approval Code",
+    "Ref No",
+    "Trace No",
+    "TERMINAL",
+    "Batch",
+    "Member",
+    "Points",
+    "THANK YOU",
+    "Thank You!",
+    "Please Come Again",
+    "GOODS SOLD ARE NOT RETURNABLE",
+    "NO REFUND",
+    "Served by",
+    "Counter",
+    "POS",
+    "Order No",
+    "Take Away",
+    "Dine In",
+    "Pax",
+    "Service Charge",
+    "Serv. Charge 10%",
+    "Tendered",
+    "Payment",
+    "CREDIT CARD",
+    "Customer Copy",
+    "Salesperson",
+    "SDN BHD",
+    "SDN. BHD.",
+    "ENTERPRISE",
+    "TRADING",
+    "Total Qty",
+    "TOTAL SALES",
+    "Total Sales Inclusive GST",
+    "Tax Code",
+    "Tax(RM)",
+    "Goods",
+    "VAT",
+    "VAT No",
+    "Due Date",
+    "Terms",
+    "Page",
+    "Account No",
+]
 
 
 class Corpus:
-    """Text of every kind, drawn with a caller's generator; the pools come from wordfreq and Faker and are kept in a file."""
+    """Text of every kind, drawn with a caller's generator; the pools come from wordfreq and Faker and are kept in a
+    file."""
 
     def __init__(self, cache: Path) -> None:
         pools = _pools(cache)
@@ -66,7 +191,7 @@ class Corpus:
         entries = self._pools[pool]
         return entries[rng.integers(len(entries))]
 
-    def sentence(self, rng: Rng, count: int) -> str:
+    def sentence(self, rng: Rng, count: int) -> str:  # noqa: PLR0912 - a grammar
         """A piece of running text: case, punctuation, a number or a name now and then."""
         words = self.words(rng, count)
         quotes = [("“", "”"), ('"', '"'), ("‘", "’"), ("'", "'"), ("«", "»"), ("„", "“"), ("(", ")"), ("[", "]")]
@@ -75,7 +200,7 @@ class Corpus:
         for word in words:
             piece = word
             roll = rng.random()
-            if word == "i" or word.startswith(("i'", "i’")) or start:  # noqa: RUF001
+            if word == "i" or word.startswith(("i'", "i’")) or start:
                 piece = piece[0].upper() + piece[1:]
             elif roll < 0.07:
                 piece = piece.capitalize()
@@ -88,7 +213,7 @@ class Corpus:
             elif roll < 0.20:
                 piece = piece + "-" + self.words(rng, 1, "en")[0]
             if rng.random() < 0.5:
-                piece = piece.replace("'", "’")  # noqa: RUF001
+                piece = piece.replace("'", "’")
             start = False
             roll = rng.random()
             if roll < 0.09:
@@ -102,7 +227,7 @@ class Corpus:
                 left, right = quotes[rng.integers(len(quotes))]
                 piece = left + piece + right
             elif roll < 0.255:
-                piece += str(rng.choice([" –", " —", " -", " &", " /", "—" + self.words(rng, 1, "en")[0]]))  # noqa: RUF001
+                piece += str(rng.choice([" –", " —", " -", " &", " /", "—" + self.words(rng, 1, "en")[0]]))
             elif roll < 0.27:
                 left, right = quotes[rng.integers(len(quotes))]
                 piece = left + piece if rng.random() < 0.5 else piece + right
@@ -156,8 +281,9 @@ class Corpus:
         dates = [
             f"{day:02d}{separator}{month:02d}{separator}{year}", f"{month:02d}{separator}{day:02d}{separator}{year}",
             f"{day}{separator}{month}{separator}{year % 100:02d}", f"{year}-{month:02d}-{day:02d}",
-            f"{name} {day}, {year}", f"{day} {name} {year}", f"{name[:3]} {day}, {year}", f"{day:02d}-{name[:3]}-{year}",
-            f"{day} {name[:3].upper()} {year}", f"{weekday}, {name} {day}, {year}", f"{weekday[:3]} {day:02d} {name[:3]}",
+            f"{name} {day}, {year}", f"{day} {name} {year}", f"{name[:3]} {day}, {year}",
+            f"{day:02d}-{name[:3]}-{year}", f"{day} {name[:3].upper()} {year}", f"{weekday}, {name} {day}, {year}",
+            f"{weekday[:3]} {day:02d} {name[:3]}",
             f"{day:02d}{name[:3].upper()}{year % 100:02d}", f"{name} {year}",
         ]  # fmt: skip
         times = [
@@ -171,7 +297,7 @@ class Corpus:
             return str(rng.choice(times))
         return f"{rng.choice(dates)} {rng.choice(times)}"
 
-    def code(self, rng: Rng) -> str:
+    def code(self, rng: Rng) -> str:  # noqa: PLR0911 - a grammar
         """Invoice, tax, part and phone numbers, and random codes."""
         style = int(rng.integers(9))
         digits = "".join(str(d) for d in rng.integers(0, 10, int(rng.integers(3, 14))))
@@ -196,7 +322,7 @@ class Corpus:
             return "".join(rng.choice(mixed, int(rng.integers(3, 12))))
         return "".join(rng.choice(list("0123456789abcdef"), int(rng.integers(4, 12))))
 
-    def receipt(self, rng: Rng, words: int = 3) -> str:
+    def receipt(self, rng: Rng, words: int = 3) -> str:  # noqa: PLR0911 - a grammar
         """A line, or a piece of one, of a receipt or an invoice."""
         roll = rng.random()
         if roll < 0.30:
@@ -223,8 +349,9 @@ class Corpus:
             quantity = int(rng.integers(1, 30))
             unit = f"{rng.integers(1, 200)}.{rng.integers(100):02d}"
             return str(rng.choice([
-                f"{quantity} X {unit}", f"{quantity} x {unit}", f"{quantity}.00 {rng.choice(_UNITS)}", f"{quantity} @ {unit}",
-                f"{unit} {rng.choice(_TAX)}", f"{quantity} {unit} {quantity}.00", f"{quantity}", f"{quantity}.000", f"x{quantity}",
+                f"{quantity} X {unit}", f"{quantity} x {unit}", f"{quantity}.00 {rng.choice(_UNITS)}",
+                f"{quantity} @ {unit}", f"{unit} {rng.choice(_TAX)}", f"{quantity} {unit} {quantity}.00", f"{quantity}",
+                f"{quantity}.000", f"x{quantity}",
             ]))  # fmt: skip
         if roll < 0.82:
             return self.pick(rng, "addresses").upper() if rng.random() < 0.6 else self.pick(rng, "addresses")
@@ -234,7 +361,9 @@ class Corpus:
 
     def contact(self, rng: Rng) -> str:
         """A name, company, address, e-mail or URL."""
-        return self.pick(rng, str(rng.choice(["names", "companies", "addresses", "emails", "urls", "addresses", "names"])))
+        return self.pick(
+            rng, str(rng.choice(["names", "companies", "addresses", "emails", "urls", "addresses", "names"]))
+        )
 
     def rare(self, rng: Rng) -> str:
         """Words salted with characters that running text hardly has; so that each has been seen often."""
@@ -266,7 +395,7 @@ class Corpus:
 
     def single(self, rng: Rng) -> str:
         """One character, or two."""
-        chars = list("0123456789" * 3 + string.ascii_letters + "$£€%#&*-:.,()/|@+=•–—")  # noqa: RUF001
+        chars = list("0123456789" * 3 + string.ascii_letters + "$£€%#&*-:.,()/|@+=•–—")
         return "".join(rng.choice(chars, 1 if rng.random() < 0.75 else 2))
 
     def line(self, rng: Rng, kind: str, words: int) -> str:
@@ -284,12 +413,16 @@ class Corpus:
 
     def list_item(self, rng: Rng, words: int) -> str:
         """A numbered or bulleted item."""
-        mark = str(rng.choice(["•", "-", "*", "1.", "2)", "(a)", "(iii)", "A.", "3.1", "IV.", "§ 4", "□", "■", "–", "→"]))  # noqa: RUF001
+        mark = str(
+            rng.choice(["•", "-", "*", "1.", "2)", "(a)", "(iii)", "A.", "3.1", "IV.", "§ 4", "□", "■", "–", "→"])
+        )
         return f"{mark} {self.sentence(rng, words)}"
 
 
 def _numbers(corpus: Corpus, rng: Rng, words: int) -> str:
-    return " ".join(corpus.number(rng) if rng.random() < 0.6 else corpus.price(rng) for _ in range(int(rng.integers(1, words + 1))))
+    return " ".join(
+        corpus.number(rng) if rng.random() < 0.6 else corpus.price(rng) for _ in range(int(rng.integers(1, words + 1)))
+    )
 
 
 KINDS: dict[str, Callable[[Corpus, Rng, int], str]] = {
@@ -314,7 +447,10 @@ def _pools(cache: Path) -> dict[str, list[str]]:
         return pools
     from faker import Faker
 
-    pools = {f"words_{lang}": [w for w in top_n_list(lang, 60_000 if lang == "en" else 20_000) if knows(w)] for lang in LANGUAGES}
+    pools = {
+        f"words_{lang}": [w for w in top_n_list(lang, 60_000 if lang == "en" else 20_000) if knows(w)]
+        for lang in LANGUAGES
+    }
     fakers = [Faker(locale) for locale in ("en_US", "en_GB", "fr_FR", "de_DE", "es_ES", "it_IT")]
     for i, fake in enumerate(fakers):
         fake.seed_instance(i)

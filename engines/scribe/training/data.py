@@ -1,8 +1,8 @@
 """Make shards of synthetic windows: `python -m engines.scribe.training.data synthetic --shards 40`, and of real lines.
 
-A shard is `<name>.npy` uint8 (n, 32, 256), memory-mapped by the trainer, and `<name>.jsonl` with text, kind and look of each window,
-written last: a shard whose .jsonl is there is whole. Window i of shard s depends only on (seed, s, i) and the fonts installed.
-"""
+A shard is `<name>.npy` uint8 (n, 32, 256), memory-mapped by the trainer, and `<name>.jsonl` with text, kind and look
+of each window, written last: a shard whose .jsonl is there is whole. Window i of shard s depends only on (seed, s, i)
+and the fonts installed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,12 @@ def real_lines(first: int, rounds: int, settings: DataSettings, cuts: Path | Non
             print(f"real {name}", flush=True)
     if not (SHARDS / "held" / "real.jsonl").exists():
         held = [(window, line.text) for line in lines if line.held and (window := real.plain(line)) is not None]
-        write(SHARDS / "held", "real", [h[0] for h in held], [{"text": h[1], "kind": "real", "look": "real"} for h in held])
+        write(
+            SHARDS / "held",
+            "real",
+            [h[0] for h in held],
+            [{"text": h[1], "kind": "real", "look": "real"} for h in held],
+        )
 
 
 def main() -> None:
@@ -87,7 +92,12 @@ def main() -> None:
     else:
         maker = Maker(Corpus(RUNS / "pools.json"), fonts.load(RUNS / "fonts.json"), settings)
         made = [maker.make(np.random.default_rng([settings.seed + 1, i])) for i in range(3000)]
-        write(SHARDS / "held", "synthetic", [m[0] for m in made], [{"text": m[1], "kind": m[2], "look": m[3]} for m in made])
+        write(
+            SHARDS / "held",
+            "synthetic",
+            [m[0] for m in made],
+            [{"text": m[1], "kind": m[2], "look": m[3]} for m in made],
+        )
 
 
 if __name__ == "__main__":

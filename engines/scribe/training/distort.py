@@ -1,7 +1,7 @@
 """What paper, printers, scanners and cameras do to a line of text; ink in (float32, 0..1), grey out (uint8).
 
-Every function draws its strength from the caller's generator; sizes are relative to ``unit``, the line's ink height in px.
-"""
+Every function draws its strength from the caller's generator; sizes are relative to ``unit``, the line's ink height
+in px."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def dot_matrix(rng: Rng, ink: Ink, unit: float) -> Ink:
 
 def rules(rng: Rng, ink: Ink, top: float, bottom: float) -> Ink:
     """An underline, a rule above, table lines at the sides, or (seldom) a strike through the text."""
-    h, w = ink.shape
+    w = ink.shape[1]
     unit = bottom - top
     ink = ink.copy()
     tone = rng.uniform(0.5, 1)
@@ -199,7 +199,9 @@ def bitonal(rng: Rng, ink: Ink, unit: float) -> Grey:
     soft = cv2.GaussianBlur(ink, (0, 0), max(0.35, unit * rng.uniform(0.006, 0.03)))
     soft = soft + rng.uniform(0.02, 0.16) * low_noise(rng, (ink.shape[0], ink.shape[1]), rng.uniform(1.0, 2.2))
     if rng.random() < 0.3:
-        soft *= 1 - rng.uniform(0.05, 0.32) * np.clip(low_noise(rng, (ink.shape[0], ink.shape[1]), unit * rng.uniform(0.5, 3)), 0, 1)
+        soft *= 1 - rng.uniform(0.05, 0.32) * np.clip(
+            low_noise(rng, (ink.shape[0], ink.shape[1]), unit * rng.uniform(0.5, 3)), 0, 1
+        )
     black = soft > np.clip(rng.normal(0.46, 0.11), 0.22, 0.72)
     if rng.random() < 0.4:
         flips = rng.random(ink.shape, np.float32)

@@ -20,7 +20,8 @@ from engines.scribe.windows import Reading
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Shares of whole windows and of words read right, character error rate; ``by``: windows right by kind and by look."""
+    """Shares of whole windows and of words read right, character error rate; ``by``: windows right by kind and by
+    look."""
 
     windows: float
     words: float
@@ -55,7 +56,9 @@ def score_shard(net: nn.Module, shard: Shard, device: torch.device, most: int = 
     right = words = hits = errors = characters = 0
     kinds: Counter[str] = Counter()
     kinds_right: Counter[str] = Counter()
-    for reading, truth, kind, look, folded in zip(readings, shard.texts, shard.kinds, shard.looks, shard.folded, strict=False):
+    for reading, truth, kind, look, folded in zip(
+        readings, shard.texts, shard.kinds, shard.looks, shard.folded, strict=False
+    ):
         text = reading.text.upper() if folded else reading.text
         good = text == truth
         right += good
@@ -68,7 +71,12 @@ def score_shard(net: nn.Module, shard: Shard, device: torch.device, most: int = 
         errors += distance(text, truth)
         characters += len(truth)
     by = {name: round(kinds_right[name] / count, 4) for name, count in sorted(kinds.items())}
-    return Score(round(right / max(1, len(readings)), 4), round(hits / max(1, words), 4), round(errors / max(1, characters), 4), by)
+    return Score(
+        round(right / max(1, len(readings)), 4),
+        round(hits / max(1, words), 4),
+        round(errors / max(1, characters), 4),
+        by,
+    )
 
 
 def main() -> None:

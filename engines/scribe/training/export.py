@@ -1,8 +1,8 @@
 """Make the weights that ship: `python -m engines.scribe.training.export RUN`.
 
-Writes word.npz (float32, PyTorch's names), word.json (version, alphabet, temperature) and, for the tests, golden.npz (windows and
-PyTorch's logits for them). The temperature is fitted on the held-back windows so that confidence is the share that is right.
-"""
+Writes word.npz (float32, PyTorch's names), word.json (version, alphabet, temperature) and, for the tests, golden.npz
+(windows and PyTorch's logits for them). The temperature is fitted on the held-back windows so that confidence is the
+share that is right."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def temperature(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> f
 def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:
     """Expected calibration error over ``bins`` of equal width."""
     place = np.minimum((confidences * bins).astype(int), bins - 1)
-    gaps = [abs(float(confidences[place == b].mean() - right[place == b].mean())) * float((place == b).mean()) for b in range(bins) if (place == b).any()]
+    gaps = [
+        abs(float(confidences[place == b].mean() - right[place == b].mean())) * float((place == b).mean())
+        for b in range(bins)
+        if (place == b).any()
+    ]
     return sum(gaps)
 
 
@@ -58,7 +62,9 @@ def main() -> None:
     right: list[bool] = []
     for path in sorted((SHARDS / "held").glob("*.jsonl")):
         shard = Shard(path)
-        for reading, text, folded in zip(read(net, shard, torch.device("cpu"), given.windows), shard.texts, shard.folded, strict=False):
+        for reading, text, folded in zip(
+            read(net, shard, torch.device("cpu"), given.windows), shard.texts, shard.folded, strict=False
+        ):
             if text:
                 confidences.append(reading.confidence)
                 right.append((reading.text.upper() if folded else reading.text) == text)
@@ -66,7 +72,11 @@ def main() -> None:
     divisor = temperature(sure, hits)
     calibrated = sure ** (1 / divisor)
     WEIGHTS.mkdir(exist_ok=True)
-    arrays = {name: value.numpy().astype(np.float32) for name, value in net.state_dict().items() if value.dtype.is_floating_point}
+    arrays = {
+        name: value.numpy().astype(np.float32)
+        for name, value in net.state_dict().items()
+        if value.dtype.is_floating_point
+    }
     np.savez(WEIGHTS / "word.npz", **arrays)  # type: ignore[arg-type]
     card = {"version": given.version, "alphabet": CHARACTERS, "temperature": round(divisor, 4)}
     (WEIGHTS / "word.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n")
@@ -77,7 +87,8 @@ def main() -> None:
         narrow = net(torch.from_numpy(windows[:, :, :NARROW].copy())).numpy()
     GOLDEN.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(GOLDEN, windows=windows, logits=logits, narrow=narrow)
-    print(f"temperature {divisor:.3f}, right {hits.mean():.4f}, ECE {calibration_error(sure, hits):.4f} before, {calibration_error(calibrated, hits):.4f} after")
+    before, after = calibration_error(sure, hits), calibration_error(calibrated, hits)
+    print(f"temperature {divisor:.3f}, right {hits.mean():.4f}, ECE {before:.4f} before, {after:.4f} after")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Fonts for synthetic text: an index of those that are installed, by look, with every bad glyph struck out.
 
-A font's glyph is trusted only after it was drawn: one that comes out empty, as the font's "missing" box, or like another
-character (a symbol font, small capitals for lower case) takes that character out of that font; a font left without most
-letters is dropped. Letters are compared with the same letters of a few reference families.
-"""
+A font's glyph is trusted only after it was drawn: one that comes out empty, as the font's "missing" box, or like
+another character (a symbol font, small capitals for lower case) takes that character out of that font; a font left
+without most letters is dropped. Letters are compared with the same letters of a few reference families."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shutil
 import string
+import subprocess
+import tempfile
 import tomllib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -24,10 +27,14 @@ from engines.scribe.recogniser.alphabet import CHARACTERS
 MANIFEST = Path(__file__).with_name("fonts.toml")
 _CELL = 20
 _PROBE = 40
+_LARGEST = 3_000_000
+"""Bytes of a font file at most: larger ones are for other scripts."""
 _LETTERS = string.ascii_letters + string.digits
-_REFERENCES = ("LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular", "LiberationSerif-Italic",
-               "LiberationSans-Bold", "C059-Roman", "EBGaramond12-Regular", "DejaVuSans", "P052-Italic", "Carlito-Regular",
-               "lmroman10-regular", "C059-BdIta", "URWGothic-Book", "NimbusMonoPS-Regular", "texgyretermes-bolditalic")  # fmt: skip
+_REFERENCES = (
+    "LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular", "LiberationSerif-Italic",
+    "LiberationSans-Bold", "C059-Roman", "EBGaramond12-Regular", "DejaVuSans", "P052-Italic", "Carlito-Regular",
+    "lmroman10-regular", "C059-BdIta", "URWGothic-Book", "NimbusMonoPS-Regular", "texgyretermes-bolditalic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,9 @@ def usable(font: ImageFont.FreeTypeFont, references: dict[str, NDArray[np.float3
     glyphs: dict[str, NDArray[np.float32]] = {}
     for character in CHARACTERS.replace(" ", ""):
         bitmap = _bitmap(font, character)
-        if bitmap is None or (missing is not None and bitmap.shape == missing.shape and np.array_equal(bitmap, missing)):
+        if bitmap is None or (
+            missing is not None and bitmap.shape == missing.shape and np.array_equal(bitmap, missing)
+        ):
             continue
         glyphs[character] = _normalised(bitmap)
     letters = [c for c in _LETTERS if c in glyphs]
@@ -187,8 +196,35 @@ def _normalised(bitmap: NDArray[np.uint8]) -> NDArray[np.float32]:
     return cell / (np.linalg.norm(cell) + 1e-6)
 
 
+def unpack(names: list[str], folder: Path) -> None:
+    """Download Debian packages and put their fonts into ``folder``, without installing them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run(["apt-get", "download", *names], cwd=scratch, check=True)
+        for package in Path(scratch).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", package.name, "out"], cwd=scratch, check=True)
+        for path in Path(scratch, "out").rglob("*"):
+            if path.suffix in {".otf", ".ttf"} and path.stat().st_size < _LARGEST:
+                shutil.copy(path, folder / path.name)
+
+
+def main() -> None:
+    """The command line: make the index and count it, or say or fetch what the manifest names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packages", action="store_true", help="print the Debian packages to install")
+    parser.add_argument("--unpack", action="store_true", help="fetch the packages whose fonts are only unpacked")
+    given = parser.parse_args()
+    manifest = tomllib.loads(MANIFEST.read_text())
+    if given.packages:
+        print(" ".join(manifest["apt"].split()))
+    elif given.unpack:
+        unpack(manifest["unpack"].split(), Path("runs/fonts"))
+    else:
+        everything = load(Path("runs/fonts.json"))
+        for title in ("sans", "serif", "mono", "printer", "rare"):
+            files = [font for font in everything.fonts if font.look == title]
+            print(f"{title:8} {len(files):5} files {len({font.family for font in files}):4} families")
+
+
 if __name__ == "__main__":
-    everything = load(Path("runs/fonts.json"))
-    for title in ("sans", "serif", "mono", "printer", "rare"):
-        files = [font for font in everything.fonts if font.look == title]
-        print(f"{title:8} {len(files):5} files {len({font.family for font in files}):4} families")
+    main()

@@ -25,7 +25,8 @@ class FoldingCtc(nn.Module):
         self._ctc = nn.CTCLoss(BLANK, reduction="none", zero_infinity=True)
 
     def forward(self, logits: Tensor, targets: Tensor, lengths: Tensor, folded: Tensor) -> Tensor:
-        """``logits`` (n, t, c); ``targets`` the classes of all texts in a row, ``lengths`` (n,), ``folded`` bool (n,)."""
+        """``logits`` (n, t, c); ``targets`` the classes of all texts in a row, ``lengths`` (n,), ``folded`` bool
+        (n,)."""
         log_probabilities = logits.float().log_softmax(-1)
         log_probabilities = torch.where(folded[:, None, None], fold(log_probabilities), log_probabilities)
         steps = torch.full((len(logits),), logits.shape[1], dtype=torch.long)

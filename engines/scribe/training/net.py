@@ -13,7 +13,8 @@ from engines.scribe.recogniser.port import CONVOLUTIONS, FEATURES, HIDDEN, LEAST
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """uint8 (n, 32, 256) to ink 0..1 float32 (n, 1, 32, 256): each window's own range, at least `LEAST_RANGE` grey levels."""
+    """uint8 (n, 32, 256) to ink 0..1 float32 (n, 1, 32, 256): each window's own range, at least `LEAST_RANGE` grey
+    levels."""
     grey = pixels.float()
     low, high = grey.amin((1, 2), keepdim=True), grey.amax((1, 2), keepdim=True)
     return ((high - grey) / (high - low).clamp(min=LEAST_RANGE)).unsqueeze(1)
@@ -27,7 +28,11 @@ class WordNet(nn.Module):
         layers: list[nn.Module] = []
         channels = 1
         for width, kernel, stride, padding in CONVOLUTIONS:
-            layers += [nn.Conv2d(channels, width, kernel, stride, padding, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(channels, width, kernel, stride, padding, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
             channels = width
         assert channels == FEATURES
         self.features = nn.Sequential(*layers)

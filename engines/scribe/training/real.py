@@ -1,4 +1,5 @@
-"""Real receipt lines (ICDAR 2019 SROIE, training part, CC BY 4.0) as windows. Truth is upper case whatever the pixels show."""
+"""Real receipt lines (ICDAR 2019 SROIE, training part, CC BY 4.0) as windows. Truth is upper case whatever the pixels
+show."""
 
 from __future__ import annotations
 
@@ -43,8 +44,8 @@ def data_folder() -> Path:
 
 
 def lines(cuts: Path | None = None) -> list[RealLine]:
-    """Every crop whose text is in the alphabet. With ``cuts`` (JSON lines: name, start, end as shares of the crop's width, text) pieces
-    of long lines are added, and lines whose truth was found wrong (text null) are left out."""
+    """Every crop whose text is in the alphabet. With ``cuts`` (JSON lines: name, start, end as shares of the crop's
+    width, text) pieces of long lines are added, and lines whose truth was found wrong (text null) are left out."""
     archive = zipfile.ZipFile(data_folder() / "sroie-lines.zip")
     labels = dict(row.split("\t", 1) for row in archive.read("labels.tsv").decode().splitlines() if "\t" in row)
     pieces: dict[str, list[tuple[float, float, str]]] = {}
@@ -68,7 +69,11 @@ def lines(cuts: Path | None = None) -> list[RealLine]:
         if not held:
             for start, end, piece in pieces.get(name, ()):
                 width = pixels.shape[1]
-                found.append(RealLine(name, pixels[:, int(start * width) : max(int(end * width), int(start * width) + 4)], piece, held))
+                found.append(
+                    RealLine(
+                        name, pixels[:, int(start * width) : max(int(end * width), int(start * width) + 4)], piece, held
+                    )
+                )
     return found
 
 
@@ -81,7 +86,8 @@ def plain(line: RealLine) -> Grey | None:
 
 
 def augmented(rng: Rng, kept: list[RealLine], index: int) -> tuple[Grey, str] | None:
-    """Line ``index`` as a window: margins, height and width varied, sometimes worn; short ones are joined to a second one."""
+    """Line ``index`` as a window: margins, height and width varied, sometimes worn; short ones are joined to a second
+    one."""
     pixels, text = kept[index].pixels, kept[index].text
     if pixels.shape[1] / pixels.shape[0] < 3.5 and rng.random() < 0.35:
         other = kept[int(rng.integers(len(kept)))]
@@ -102,10 +108,22 @@ def augmented(rng: Rng, kept: list[RealLine], index: int) -> tuple[Grey, str] | 
         return None
     width_px = max(4, round(width))
     slope = rng.normal(0, 0.004)
-    matrix = np.array([[(right - left) / width_px, rng.normal(0, 0.04) / scale, left], [slope, 1 / scale, top - slope * width_px / 2]], np.float32)
+    matrix = np.array(
+        [
+            [(right - left) / width_px, rng.normal(0, 0.04) / scale, left],
+            [slope, 1 / scale, top - slope * width_px / 2],
+        ],
+        np.float32,
+    )
     if scale < 0.8:
         pixels = cv2.blur(pixels, (max(1, round(1 / scale)), max(1, round(1 / scale))))
-    window = cv2.warpAffine(pixels, matrix, (width_px, HEIGHT), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    window = cv2.warpAffine(
+        pixels,
+        matrix,
+        (width_px, HEIGHT),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     if rng.random() < 0.5:
         tone = window.astype(np.float32) / 255
         if rng.random() < 0.5:
@@ -125,7 +143,10 @@ def augmented(rng: Rng, kept: list[RealLine], index: int) -> tuple[Grey, str] | 
 
 def _join(rng: Rng, first: Grey, second: Grey) -> Grey:
     h = first.shape[0]
-    second = np.asarray(cv2.resize(second, (max(4, round(second.shape[1] * h / second.shape[0])), h), interpolation=cv2.INTER_AREA), np.uint8)
+    second = np.asarray(
+        cv2.resize(second, (max(4, round(second.shape[1] * h / second.shape[0])), h), interpolation=cv2.INTER_AREA),
+        np.uint8,
+    )
     ground = int(np.median(first))
     gain = ground / max(1.0, float(np.median(second)))
     second = np.clip(second * gain, 0, 255).astype(np.uint8)

@@ -23,8 +23,8 @@ _SIZES = (8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 24, 27, 30, 34, 38, 43, 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``ink`` float32 (h, w), 0 paper to 1 ink. ``edges`` float32 (len(text), 2): left and right of each character's advance,
-    px. ``top`` and ``bottom``: rows of the line's ink box."""
+    """``ink`` float32 (h, w), 0 paper to 1 ink. ``edges`` float32 (len(text), 2): left and right of each character's
+    advance, px. ``top`` and ``bottom``: rows of the line's ink box."""
 
     text: str
     ink: NDArray[np.float32]
@@ -53,19 +53,22 @@ def _advance(path: str, character: str) -> float:
     return _face(path, 100).getlength(character)
 
 
-def line(rng: Rng, font: Font, text: str, height: float, neighbours: tuple[str, str], columns: int) -> Line:
+def line(  # noqa: PLR0912
+    rng: Rng, font: Font, text: str, *, height: float, neighbours: tuple[str, str], columns: int
+) -> Line:
     """Draw ``text`` so that its ink box is about ``height`` px tall, with room of one height above and below.
 
-    ``neighbours`` are the lines above and below, empty for none. ``columns``: px at most; characters beyond are not drawn.
+    ``neighbours`` are the lines above and below, empty for none. ``columns``: px at most; characters beyond are not
+    drawn.
     """
     cap, x_height, depth = _heights(font.path)
     has_descender = any(c in "gjpqyQÇçþ,;()[]{}|/@$§µ¿„‚_" for c in text)
     has_ascender = any(not (c in "acegmnopqrsuvwxyz.,-:;_+=~<>·•*…" or c == " ") for c in text)
     full_line = rng.random() < 0.5  # the rest of the line, outside this window, may hold ascenders and descenders
     above = cap if has_ascender or full_line or rng.random() < 0.3 else x_height
-    if all(c in ".,-_·•…'\"’‘“”–—~=*^:°`" for c in text.replace(" ", "")):  # noqa: RUF001
+    if all(c in ".,-_·•…'\"’‘“”–—~=*^:°`" for c in text.replace(" ", "")):
         above = cap
-    below = depth if (has_descender and rng.random() < 0.9) or full_line and rng.random() < 0.8 else 0.0
+    below = depth if (has_descender and rng.random() < 0.9) or (full_line and rng.random() < 0.8) else 0.0
     size = int(np.clip(round(height / (above + below)), 7, 160))
     size = min(_SIZES, key=lambda s: abs(s - size))
     face = _face(font.path, size)

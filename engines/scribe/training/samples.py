@@ -25,7 +25,9 @@ def main(out: Path, rows: int = 30) -> None:
         made = [maker.make(rng, kind, None if kind else look) for _ in range(rows * 3)]
         sheet = np.hstack([np.vstack([np.pad(m[0], 1) for m in made[i::3]]) for i in range(3)])
         cv2.imwrite(str(out / f"{look}.png"), sheet)
-        (out / f"{look}.txt").write_text("\n".join(" | ".join(m[1] for m in made[i * 3 : i * 3 + 3]) for i in range(rows)))
+        (out / f"{look}.txt").write_text(
+            "\n".join(" | ".join(m[1] for m in made[i * 3 : i * 3 + 3]) for i in range(rows))
+        )
 
 
 if __name__ == "__main__":

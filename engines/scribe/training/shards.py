@@ -22,7 +22,8 @@ _SHORT_IN_WIDE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``pixels`` uint8 (n, 32, 128 or 256); ``targets`` int64, all texts' classes in a row; ``lengths`` (n,); ``folded`` bool (n,)."""
+    """``pixels`` uint8 (n, 32, 128 or 256); ``targets`` int64, all texts' classes in a row; ``lengths`` (n,);
+    ``folded`` bool (n,)."""
 
     pixels: Tensor
     targets: Tensor
@@ -64,7 +65,9 @@ class Pool:
         for path in fresh:
             self._shards[path.stem] = Shard(path)
         if fresh:
-            places = [(s, i, narrow) for s, shard in enumerate(self._shards.values()) for i, narrow in enumerate(shard.narrow)]
+            places = [
+                (s, i, narrow) for s, shard in enumerate(self._shards.values()) for i, narrow in enumerate(shard.narrow)
+            ]
             table = np.array(places, np.int64)
             self._narrow, self._wide = table[table[:, 2] == 1, :2], table[table[:, 2] == 0, :2]
             self._list = list(self._shards.values())
@@ -79,8 +82,18 @@ class Pool:
         if narrow:
             table = self._narrow[rng.integers(len(self._narrow), size=count)]
         else:
-            short = int(rng.binomial(count, _SHORT_IN_WIDE * len(self._narrow) / max(1, _SHORT_IN_WIDE * len(self._narrow) + len(self._wide))))
-            table = np.concatenate([self._narrow[rng.integers(len(self._narrow), size=short)], self._wide[rng.integers(len(self._wide), size=count - short)]])
+            short = int(
+                rng.binomial(
+                    count,
+                    _SHORT_IN_WIDE * len(self._narrow) / max(1, _SHORT_IN_WIDE * len(self._narrow) + len(self._wide)),
+                )
+            )
+            table = np.concatenate(
+                [
+                    self._narrow[rng.integers(len(self._narrow), size=short)],
+                    self._wide[rng.integers(len(self._wide), size=count - short)],
+                ]
+            )
         return [(self._list[s], int(i)) for s, i in table]
 
 
@@ -88,7 +101,9 @@ def batch(rng: np.random.Generator, real: Pool, synthetic: Pool, size: int, real
     """A batch of one width, with ``real_share`` of its windows real."""
     narrow = rng.random() < real_share * real.narrow_share() + (1 - real_share) * synthetic.narrow_share()
     of_real = round(size * real_share)
-    return collate(real.draw(rng, of_real, narrow) + synthetic.draw(rng, size - of_real, narrow), NARROW if narrow else WIDTH)
+    return collate(
+        real.draw(rng, of_real, narrow) + synthetic.draw(rng, size - of_real, narrow), NARROW if narrow else WIDTH
+    )
 
 
 def collate(drawn: list[tuple[Shard, int]], width: int) -> Batch:
@@ -97,4 +112,6 @@ def collate(drawn: list[tuple[Shard, int]], width: int) -> Batch:
     classes = [shard.classes[i] for shard, i in drawn]
     targets = torch.tensor([c for text in classes for c in text], dtype=torch.long)
     lengths = torch.tensor([len(text) for text in classes], dtype=torch.long)
-    return Batch(torch.from_numpy(pixels), targets, lengths, torch.tensor([bool(shard.folded[i]) for shard, i in drawn]))
+    return Batch(
+        torch.from_numpy(pixels), targets, lengths, torch.tensor([bool(shard.folded[i]) for shard, i in drawn])
+    )

@@ -1,8 +1,9 @@
-"""Train the Word Deep Net: `python -m engines.scribe.training.train RUN [--steps N]`; run again, it goes on from its checkpoint.
+"""Train the Word Deep Net: `python -m engines.scribe.training.train RUN [--steps N]`; run again, it goes on from its
+checkpoint.
 
-A run's folder, runs/RUN, holds settings.json, log.jsonl (curves and evaluations), checkpoint.pt (net, EMA, optimiser, step) and
-ema.pt (what `export` takes). Batches depend on the seed, the step and the shards there at that step, which the log counts.
-"""
+A run's folder, runs/RUN, holds settings.json, log.jsonl (curves and evaluations), checkpoint.pt (net, EMA, optimiser,
+step) and ema.pt (what `export` takes). Batches depend on the seed, the step and the shards there at that step, which
+the log counts."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def follow(ema: nn.Module, net: nn.Module, decay: float) -> None:
 
 
 def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
-    """Train until ``settings.steps``, from the run's checkpoint where there is one, else from the weights in ``start`` if given."""
+    """Train until ``settings.steps``, from the run's checkpoint where there is one, else from the weights in
+    ``start`` if given."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,7 +70,14 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    record = {"train": asdict(settings), "data": asdict(DataSettings()), "commit": commit, "from_step": step, "start": str(start), "at": time.strftime("%F %T")}
+    record = {
+        "train": asdict(settings),
+        "data": asdict(DataSettings()),
+        "commit": commit,
+        "from_step": step,
+        "start": str(start),
+        "at": time.strftime("%F %T"),
+    }
     with (run / "settings.jsonl").open("a") as file:
         file.write(json.dumps(record) + "\n")
     real, synthetic = Pool(SHARDS / "real"), Pool(SHARDS / "synthetic")
@@ -92,7 +101,9 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate(settings, step)
         torch.manual_seed(settings.seed * 1_000_003 + step)
-        drawn = batch(np.random.default_rng([settings.seed, step]), real, synthetic, settings.batch, settings.real_share)
+        drawn = batch(
+            np.random.default_rng([settings.seed, step]), real, synthetic, settings.batch, settings.real_share
+        )
         logits = net(drawn.pixels.to(device))
         loss = loss_of(logits.cpu(), drawn.targets, drawn.lengths, drawn.folded)
         optimiser.zero_grad(set_to_none=True)
@@ -103,8 +114,9 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         step += 1
         total += float(loss)
         if step % 50 == 0:
-            log({"step": step, "loss": round(total / 50, 4), "rate": rate(settings, step), "seconds": round(time.monotonic() - since, 1),
-                 "real": len(real), "synthetic": len(synthetic)})  # fmt: skip
+            figures = {"loss": round(total / 50, 4), "rate": rate(settings, step)}
+            seconds = round(time.monotonic() - since, 1)
+            log({"step": step, **figures, "seconds": seconds, "real": len(real), "synthetic": len(synthetic)})
             total, since = 0.0, time.monotonic()
         if step % settings.checkpoint_every == 0 or step == settings.steps:
             real.refresh()

@@ -1,6 +1,9 @@
-"""Synthetic windows: text drawn, distorted, and cut to 32 x 256 as the detector cuts; and real crops brought to the same form."""
+"""Synthetic windows: text drawn, distorted, and cut to 32 x 256 as the detector cuts; and real crops brought to the
+same form."""
 
 from __future__ import annotations
+
+import itertools
 
 import cv2
 import numpy as np
@@ -45,7 +48,7 @@ class Maker:
                 return *made, kind, look
         raise RuntimeError(f"no {kind} window could be drawn: are there fonts?")
 
-    def _text(self, rng: Rng, kind: str, look: str) -> tuple[Grey, str] | None:
+    def _text(self, rng: Rng, kind: str, look: str) -> tuple[Grey, str] | None:  # noqa: PLR0912 - one roll of the dice after another
         shares = _LOOK_FONTS.get(look)
         font = self._fonts.draw(rng, _draw(rng, shares) if shares else None)
         words = 1 if rng.random() < 0.15 else int(rng.integers(2, 10))
@@ -68,7 +71,7 @@ class Maker:
         margin_top, margin_bottom = _margin(rng), _margin(rng)
         strip = height * (1 + margin_top + margin_bottom)
         columns = int(WIDTH * strip / HEIGHT / aspect) + 4 * int(height)
-        line = render.line(rng, font, text, height, neighbours, max(columns * 3, 64))
+        line = render.line(rng, font, text, height=height, neighbours=neighbours, columns=max(columns * 3, 64))
         unit = line.bottom - line.top
         if unit < 5:
             return None
@@ -93,9 +96,15 @@ class Maker:
             gaps = [i for i, c in enumerate(text) if c == " " and start + unit < line.edges[i, 0] < end]
             if gaps:
                 gap = gaps[-1]
-                end = min(end, float(line.edges[gap, 0] + rng.uniform(0.03, 0.9) * (line.edges[gap, 1] - line.edges[gap, 0])))
+                end = min(
+                    end, float(line.edges[gap, 0] + rng.uniform(0.03, 0.9) * (line.edges[gap, 1] - line.edges[gap, 0]))
+                )
         truth = _visible(text, line.edges, start, end)
-        if not truth or _steps(truth) > WIDTH // 4 - 4 or (len(truth) > 2 and (end - start) * HEIGHT / strip * aspect / _steps(truth) < 4.6):
+        if (
+            not truth
+            or _steps(truth) > WIDTH // 4 - 4
+            or (len(truth) > 2 and (end - start) * HEIGHT / strip * aspect / _steps(truth) < 4.6)
+        ):
             return None
         a, b = max(0, int(start - unit)), min(ink.shape[1], int(end + unit) + 1)
         if b - a < unit:
@@ -103,15 +112,25 @@ class Maker:
         ink = ink[:, a:b]
         shift = float(a)
         image = self._scan(rng, ink, line.top, line.bottom, look)
-        out = _cut(rng, image, start - shift, end - shift, line.top - margin_top * unit, line.bottom + margin_bottom * unit, aspect)
+        out = _cut(
+            rng,
+            image,
+            start - shift,
+            end - shift,
+            line.top - margin_top * unit,
+            line.bottom + margin_bottom * unit,
+            aspect,
+        )
         return out, truth
 
     def _neighbour(self, rng: Rng, kind: str) -> str:
         if rng.random() < 0.3:
             return ""
-        return self._corpus.line(rng, "receipt" if kind in ("receipt", "numbers", "date", "code") else "sentence", 7)[:_LONGEST]
+        return self._corpus.line(rng, "receipt" if kind in ("receipt", "numbers", "date", "code") else "sentence", 7)[
+            :_LONGEST
+        ]
 
-    def _scan(self, rng: Rng, ink: NDArray[np.float32], top: float, bottom: float, look: str) -> Grey:
+    def _scan(self, rng: Rng, ink: NDArray[np.float32], top: float, bottom: float, look: str) -> Grey:  # noqa: PLR0912 - one roll of the dice after another
         unit = bottom - top
         if rng.random() < 0.5:
             ink = distort.warp(rng, ink, unit)
@@ -177,15 +196,27 @@ class Maker:
         elif roll < 0.45:
             pitch = rng.uniform(2.5, 9)
             y, x = np.mgrid[:h, :w].astype(np.float32)
-            ink = np.clip((np.sin(x * 6.28 / pitch) * np.sin((y + rng.uniform(-0.5, 0.5) * x) * 6.28 / pitch) + rng.uniform(-0.5, 0.5)) * 3, 0, 1)
+            ink = np.clip(
+                (
+                    np.sin(x * 6.28 / pitch) * np.sin((y + rng.uniform(-0.5, 0.5) * x) * 6.28 / pitch)
+                    + rng.uniform(-0.5, 0.5)
+                )
+                * 3,
+                0,
+                1,
+            )
         elif roll < 0.65:
-            ink = np.clip((distort.low_noise(rng, (h, w), rng.uniform(4, 40)) - rng.uniform(-0.3, 1)) * rng.uniform(1, 12), 0, 1)
+            ink = np.clip(
+                (distort.low_noise(rng, (h, w), rng.uniform(4, 40)) - rng.uniform(-0.3, 1)) * rng.uniform(1, 12), 0, 1
+            )
         elif roll < 0.8:
             for _ in range(int(rng.integers(1, 6))):
                 centre = (int(rng.integers(w)), int(rng.integers(h)))
                 axes = (int(rng.integers(2, 60)), int(rng.integers(2, 40)))
                 thickness = -1 if rng.random() < 0.5 else int(rng.integers(1, 4))
-                cv2.ellipse(ink, centre, axes, float(rng.uniform(0, 180)), 0, float(rng.uniform(90, 360)), 1.0, thickness)
+                cv2.ellipse(
+                    ink, centre, axes, float(rng.uniform(0, 180)), 0, float(rng.uniform(90, 360)), 1.0, thickness
+                )
         elif roll < 0.9:
             x = int(rng.integers(w))
             ink[:, :x] = 1
@@ -208,7 +239,7 @@ def _margin(rng: Rng) -> float:
 
 def _steps(text: str) -> int:
     """Output steps that CTC needs at least for ``text``: one a character, and a blank between equal ones."""
-    return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
+    return len(text) + sum(a == b for a, b in itertools.pairwise(text))
 
 
 def _visible(text: str, edges: NDArray[np.float32], start: float, end: float) -> str:
@@ -217,8 +248,9 @@ def _visible(text: str, edges: NDArray[np.float32], start: float, end: float) ->
     return "".join(c for c, share in zip(text, shown, strict=True) if share >= _VISIBLE).strip()
 
 
-def _cut(rng: Rng, image: Grey, start: float, end: float, top: float, bottom: float, aspect: float) -> Grey:
-    """Resample rows ``top``..``bottom`` and columns ``start``..``end`` to a window, padded at the right with its ground."""
+def _cut(rng: Rng, image: Grey, start: float, end: float, top: float, bottom: float, aspect: float) -> Grey:  # noqa: PLR0917
+    """Resample rows ``top``..``bottom`` and columns ``start``..``end`` to a window, padded at the right with its
+    ground."""
     scale = HEIGHT / (bottom - top)
     width = int(np.clip(round((end - start) * scale * aspect), 4, WIDTH))
     if scale < 0.8:  # average over what a window's pixel covers, as the detector does
@@ -227,7 +259,9 @@ def _cut(rng: Rng, image: Grey, start: float, end: float, top: float, bottom: fl
     matrix[0, 2] += 0.5 * (matrix[0, 0] - 1)
     matrix[1, 2] += 0.5 * (matrix[1, 1] - 1)
     mode = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_CUBIC
-    window = cv2.warpAffine(image, matrix, (width, HEIGHT), flags=mode | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    window = cv2.warpAffine(
+        image, matrix, (width, HEIGHT), flags=mode | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
     return pad(window)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, CLASSES, case_pairs, encode, knows
-from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.decode import greedy, log_softmax
 
 
 def logits(path: str, probability: float = 0.9) -> NDArray[np.float32]:
@@ -49,9 +50,32 @@ def test_nothing_but_blanks_and_spaces_is_empty_text(path: str) -> None:
     assert 0 < reading.confidence <= 1
 
 
-def test_confidence_is_the_paths_probability_to_one_over_the_temperature() -> None:
-    assert greedy(logits("ab"), 4)[0].confidence == pytest.approx(0.81, abs=1e-4)
-    assert greedy(logits("ab"), 4, temperature=2.0)[0].confidence == pytest.approx(0.9, abs=1e-4)
+def every_path(out: NDArray[np.float32], text: str) -> float:
+    """Probability of ``text`` by summing over all paths of its characters and blanks."""
+    probabilities = np.exp(log_softmax(out))[0]
+    total = 0.0
+    for path in itertools.product("_" + "".join(sorted(set(text))), repeat=len(probabilities)):
+        merged = "".join(c for c, _ in itertools.groupby(path)).replace("_", "")
+        if merged == text:
+            total += math.prod(probabilities[t, BLANK if c == "_" else encode(c)[0]] for t, c in enumerate(path))
+    return total
+
+
+@pytest.mark.parametrize("path", ["a_b_", "aab_a", "_ll_l", "abab_"])
+def test_confidence_is_the_texts_probability_over_all_its_alignments(path: str) -> None:
+    out = logits(path, 0.6)
+    out += np.random.default_rng(1).normal(0, 0.5, out.shape).astype(np.float32)
+    reading = greedy(out, 4)[0]
+    assert reading.confidence == pytest.approx(every_path(out, reading.text), rel=1e-5)
+    assert greedy(out, 4, temperature=2.0)[0].confidence == pytest.approx(reading.confidence**0.5, rel=1e-5)
+
+
+def test_texts_of_different_lengths_in_one_batch_keep_their_own_confidence() -> None:
+    batch = np.concatenate([logits("ab_cd"), logits("_____"), logits("__a__")])
+    together = greedy(batch, 4)
+    apart = [greedy(row[None], 4)[0] for row in batch]
+    assert [r.text for r in together] == ["abcd", "", "a"]
+    assert [r.confidence for r in together] == pytest.approx([r.confidence for r in apart])
 
 
 def test_no_windows_give_no_readings() -> None:

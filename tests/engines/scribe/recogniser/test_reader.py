@@ -56,7 +56,7 @@ print(json.dumps([here, json.loads(there)]))
 
 
 def test_a_forked_child_reads_what_its_parent_reads() -> None:
-    # In a process of its own, as in the zygote: a Session of another test would bring thread pools that a child has not.
+    # In a process of its own, as in the zygote: another test's Session would bring thread pools that a child has not.
     golden = Path(__file__).with_name("golden.npz")
     command = [sys.executable, "-c", CANARY, str(WEIGHTS), str(golden)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, cwd=WEIGHTS.parents[2])
