@@ -43,9 +43,9 @@ stubs: setup  ## generate the protobuf stubs anew
 
 lock: setup  ## resolve the dependencies anew: names, versions and hashes
 	@$(PY) -m pip install --quiet uv
-	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --extra tesseract --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --upgrade -o requirements.lock
-	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --extra bench --universal --python-version 3.11 \
+	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --extra tesseract --extra bench --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --upgrade -o requirements-bench.lock
 
 sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
