@@ -1,8 +1,8 @@
 """How much of a page's text the detector's windows cover, how many windows it takes, and how long.
 
-A truth quad counts as covered when strips cover at least 80 % of its width. A strip counts at a column of the quad where its
-vertical overlap with the quad is at least 60 % of the quad's height, and its height at most 2.2 times the quad's or, for quads
-drawn tightly around low words ("are", "-"), 2.2 times the median height of the page's quads.
+A truth quad counts as covered when strips cover at least 80 % of its width. A strip counts at a column of the quad
+where its vertical overlap with the quad is at least 60 % of the quad's height, and its height at most 2.2 times the
+quad's or, for quads drawn tightly around low words ("are", "-"), 2.2 times the median height of the page's quads.
 
     python -m bench.detector [--set NAME ...] [--limit N] [--json] [--draw DIR] [--missed]
 """
@@ -59,13 +59,16 @@ def covered(found: Windows, quads: NDArray[np.float32]) -> NDArray[np.float64]:
     parts = np.zeros(len(quads))
     if not len(found.rails):
         return parts
-    polygons = [np.concatenate([rail.top, rail.bottom]) for rail in found.rails]
-    bounds = np.array([[*p.min(axis=0), *p.max(axis=0)] for p in polygons])
-    height = (quads[:, 2:, 1].mean(axis=1) - quads[:, :2, 1].mean(axis=1)) if len(quads) else np.zeros(0)
-    usual = float(np.median(height)) if len(quads) else 0.0
+    bounds = np.array(
+        [
+            [*points.min(axis=0), *points.max(axis=0)]
+            for rail in found.rails
+            for points in [np.vstack([rail.top, rail.bottom])]
+        ]
+    )
+    usual = float(np.median(quads[:, 2:, 1].mean(axis=1) - quads[:, :2, 1].mean(axis=1))) if len(quads) else 0.0
     for index, quad in enumerate(quads):
-        left, right = float(quad[[0, 3], 0].mean()), float(quad[[1, 2], 0].mean())
-        columns = np.linspace(left, right, 41)
+        columns = np.linspace(quad[[0, 3], 0].mean(), quad[[1, 2], 0].mean(), 41)
         upper = np.linspace(quad[0, 1], quad[1, 1], 41)
         lower = np.linspace(quad[3, 1], quad[2, 1], 41)
         hit = np.zeros(len(columns), np.bool_)
@@ -77,25 +80,8 @@ def covered(found: Windows, quads: NDArray[np.float32]) -> NDArray[np.float64]:
             bottom = np.interp(columns, rail.bottom[:, 0], rail.bottom[:, 1], left=np.nan, right=np.nan)
             overlap = np.minimum(bottom, lower) - np.maximum(top, upper)
             with np.errstate(invalid="ignore"):
-                tall = TALLEST * np.maximum(lower - upper, usual)
-                hit |= (overlap >= COVERED_HEIGHT * (lower - upper)) & (bottom - top <= tall)
-        parts[index] = hit.mean()
-    return parts
-    polygons = [np.concatenate([rail.top, rail.bottom]) for rail in found.rails]
-    bounds = np.array([[*p.min(axis=0), *p.max(axis=0)] for p in polygons])
-    usual = float(np.median(boxes[:, 3] - boxes[:, 1])) if len(boxes) else 0.0
-    for index, (x0, y0, x1, y1) in enumerate(boxes):
-        columns = np.linspace(x0, x1, 41)
-        hit = np.zeros(len(columns), np.bool_)
-        tall = y1 - y0
-        near = (bounds[:, 0] < x1) & (bounds[:, 2] > x0) & (bounds[:, 1] < y1) & (bounds[:, 3] > y0)
-        for strip in np.flatnonzero(near):
-            rail = found.rails[strip]
-            top = np.interp(columns, rail.top[:, 0], rail.top[:, 1], left=np.nan, right=np.nan)
-            bottom = np.interp(columns, rail.bottom[:, 0], rail.bottom[:, 1], left=np.nan, right=np.nan)
-            overlap = np.minimum(bottom, y1) - np.maximum(top, y0)
-            with np.errstate(invalid="ignore"):
-                hit |= (overlap >= COVERED_HEIGHT * tall) & (bottom - top <= TALLEST * max(tall, usual))
+                tallest = TALLEST * np.maximum(lower - upper, usual)
+                hit |= (overlap >= COVERED_HEIGHT * (lower - upper)) & (bottom - top <= tallest)
         parts[index] = hit.mean()
     return parts
 
@@ -138,9 +124,8 @@ def score_set(name: str, limit: int | None, drawings: Path | None, tell_missed: 
         score.words += sum(len(part["text"].split()) for part in parts)
         if tell_missed:
             lost = [f"{part['text']}({value:.2f})" for part, value, ok in zip(parts, share, hit, strict=True) if not ok]
-            print(
-                f"{truth['image']}: {hit.sum()}/{len(hit)} windows {len(found.line)} {score.times[-1]:.0f} ms; missed {lost[:12]}"
-            )
+            figures = f"{hit.sum()}/{len(hit)}, windows {len(found.line)}, {score.times[-1]:.0f} ms"
+            print(f"{truth['image']}: {figures}; missed {lost[:12]}")
         if drawings is not None:
             draw(pixels, found, quads[~hit], drawings / f"{name}_{Path(truth['image']).stem}.png")
     score.recall = score.covered / max(score.boxes, 1)

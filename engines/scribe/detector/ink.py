@@ -28,10 +28,12 @@ def levels(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float
     paper, take theirs from the places with contrast around them, the nearer the more (normalised convolution, Knutsson
     and Westin 1993, over a pyramid). So the same levels serve hairlines and 200 px letters, dark text and light.
     """
-    smooth = cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
+    smooth = np.asarray(cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE), np.uint8)
     surface = _surface(smooth)
     if surface is None:
-        return np.full_like(grey, LIGHTEST), np.zeros((-(-grey.shape[0] // BLOCK), -(-grey.shape[1] // BLOCK)), np.float32)
+        return np.full_like(grey, LIGHTEST), np.zeros(
+            (-(-grey.shape[0] // BLOCK), -(-grey.shape[1] // BLOCK)), np.float32
+        )
     lightest, contrast = surface
     out = np.zeros(grey.shape, np.uint8)
     for share in SHARES:
@@ -72,9 +74,10 @@ def _filled(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray
     if max(weight.shape) == 1:
         return values
     size = (max(1, weight.shape[1] // 2), max(1, weight.shape[0] // 2))
-    far_weight = cv2.resize(total, size, interpolation=cv2.INTER_AREA)
-    far_product = cv2.resize(product, size, interpolation=cv2.INTER_AREA)
-    far = far_product / np.maximum(far_weight, 1e-6)[:, :, None]
-    far = cv2.resize(_filled(far, far_weight), weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    coarse_weight = np.asarray(cv2.resize(total, size, interpolation=cv2.INTER_AREA), np.float32)
+    coarse = np.asarray(cv2.resize(product, size, interpolation=cv2.INTER_AREA), np.float32)
+    coarse = coarse / np.maximum(coarse_weight, np.float32(1e-6))[:, :, None]
+    size = (weight.shape[1], weight.shape[0])
+    far = cv2.resize(_filled(coarse, coarse_weight), size, interpolation=cv2.INTER_LINEAR)
     trust = np.float32(MIN_CONTRAST * MIN_CONTRAST)
     return ((product + far * trust) / (total + trust)[:, :, None]).astype(np.float32)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
 MAX_PAIRS = 4_000_000
@@ -13,12 +15,14 @@ MAX_PAIRS = 4_000_000
 
 
 def points_in_boxes(
-    px: Floats, py: Floats, x0: Floats, y0: Floats, x1: Floats, y1: Floats
+    points: tuple[Floats, Floats], boxes: tuple[Floats, Floats, Floats, Floats]
 ) -> tuple[Indices, Indices]:
-    """Pairs (box, point) of indices such that the point (px, py) lies in [x0, x1] x [y0, y1].
+    """Pairs (box, point) of indices such that the point (x, y) lies in the box (x0, y0, x1, y1), its edges included.
 
     Points are filed by bands of rows and, in a band, by x; a box asks every band that it crosses.
     """
+    px, py = points
+    x0, y0, x1, y1 = boxes
     none = np.zeros(0, np.intp)
     if not len(px) or not len(x0):
         return none, none

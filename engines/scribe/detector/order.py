@@ -1,7 +1,7 @@
 """Reading order: columns of running text one after the other, else rows from top to bottom, each from left to right.
 
-A recursive XY-cut (Nagy and Seth 1984) on the boxes of lines. A gutter of white counts as a column's edge only where what
-stands on both sides is running text: tables and receipts, short pieces side by side, are read row by row.
+A recursive XY-cut (Nagy and Seth 1984) on the boxes of lines. A gutter of white counts as a column's edge only where
+what stands on both sides is running text: tables and receipts, short pieces side by side, are read row by row.
 """
 
 from __future__ import annotations

@@ -75,7 +75,11 @@ def _survey(level: NDArray[np.uint8]) -> tuple[float, NDArray[np.uint8] | None]:
     height, width = level.shape
     half = np.ascontiguousarray(cv2.erode(level, np.ones((2, 2), np.uint8), anchor=(0, 0))[::2, ::2])
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.less(half, LIGHTEST).view(np.uint8), connectivity=8)
-    wide, tall, area = 2 * stats[1:, cv2.CC_STAT_WIDTH], 2 * stats[1:, cv2.CC_STAT_HEIGHT], 4 * stats[1:, cv2.CC_STAT_AREA]
+    wide, tall, area = (
+        2 * stats[1:, cv2.CC_STAT_WIDTH],
+        2 * stats[1:, cv2.CC_STAT_HEIGHT],
+        4 * stats[1:, cv2.CC_STAT_AREA],
+    )
     likely = (tall >= 6) & (wide < 4 * tall) & (tall < 5 * wide) & (area > 0.15 * wide * tall)
     usual = float(np.median(tall[likely])) if likely.any() else 12.0
     solid = (area > 0.35 * wide * tall) & (np.minimum(wide, tall) > 1.8 * usual)
@@ -103,9 +107,9 @@ def _rules(dark: NDArray[np.uint8], usual: float) -> NDArray[np.bool_]:
 def _chosen(nodes: Nodes, depth: NDArray[np.uint8], usual: float) -> NDArray[np.bool_]:
     """True for the nodes of a tree that look most like letters; of those that hold one another only one is true.
 
-    ``depth`` is 0 for the innermost level and `LIGHTEST` for the root's, which is never chosen. From the inside out, a node
-    takes the place of what it holds, but for two cases: it holds several regions about as high as itself (letters that
-    only touch at this level), or it is larger than letters are and holds something that may be one.
+    ``depth`` is 0 for the innermost level and `LIGHTEST` for the root's, which is never chosen. From the inside out, a
+    node takes the place of what it holds, but for two cases: it holds several regions about as high as itself (letters
+    that only touch at this level), or it is larger than letters are and holds something that may be one.
     """
     height, width = nodes["y1"] - nodes["y0"], nodes["x1"] - nodes["x0"]
     parent = np.maximum(nodes["parent"], 0)
@@ -148,7 +152,7 @@ def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
     """True for the nodes whose box lies in the box of one of ``boxes``, not touching it."""
     inside = np.zeros(len(nodes), np.bool_)
     x, y = (nodes["x0"] + nodes["x1"]) / 2, (nodes["y0"] + nodes["y1"]) / 2
-    box, node = points_in_boxes(x, y, boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"])
+    box, node = points_in_boxes((x, y), (boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"]))
     a, b = nodes[node], boxes[box]
     within = (a["x0"] > b["x0"]) & (a["y0"] > b["y0"]) & (a["x1"] < b["x1"]) & (a["y1"] < b["y1"])
     inside[node[within]] = True
@@ -158,7 +162,7 @@ def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
 def _around(boxes: Nodes, nodes: Nodes) -> NDArray[np.bool_]:
     """True for the boxes in which the centre of one of ``nodes`` lies."""
     x, y = (nodes["x0"] + nodes["x1"]) / 2, (nodes["y0"] + nodes["y1"]) / 2
-    box, _ = points_in_boxes(x, y, boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"])
+    box, _ = points_in_boxes((x, y), (boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"]))
     return np.bincount(box, minlength=len(boxes)) > 0
 
 
@@ -170,6 +174,6 @@ def _frames(found: NDArray[np.void]) -> NDArray[np.bool_]:
         others = found[(found["light"] == light) & (found["area"] >= 8)]
         x, y = (others["x0"] + others["x1"]) / 2, (others["y0"] + others["y1"]) / 2
         box = found[tall]
-        held, _ = points_in_boxes(x, y, box["x0"], box["y0"], box["x1"], box["y1"])
+        held, _ = points_in_boxes((x, y), (box["x0"], box["y0"], box["x1"], box["y1"]))
         frames[tall] = np.bincount(held, minlength=len(tall)) > 6
     return frames

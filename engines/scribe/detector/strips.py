@@ -18,7 +18,7 @@ MAX_COLUMNS = 64 * WIDTH
 STRAIGHT = 0.3
 """Rails that leave a straight line by less than this, px, are cut in one affine step."""
 MAX_SHRINK = 1.5
-"""Strips are cut from a smaller copy of the page where they would shrink more than this, so that no pixel goes unseen."""
+"""Strips that would shrink more than this are cut from a smaller copy of the page, so that no pixel goes unseen."""
 
 
 class Pyramid:
@@ -62,12 +62,16 @@ def rails(line: Lines, scale: float, shape: tuple[int, ...]) -> list[Rails]:
     limit = np.array([shape[1], shape[0]], np.float64)
     top = np.clip(top * scale, 0, limit).astype(np.float32)
     bottom = np.clip(bottom * scale, 0, limit).astype(np.float32)
-    return [
-        Rails(its_top, its_bottom, int(length), bool(light))
-        for its_top, its_bottom, length, light in zip(
-            np.split(top, ends[:-1]), np.split(bottom, ends[:-1]), columns, line.light, strict=True
-        )
-    ] if len(line) else []
+    return (
+        [
+            Rails(its_top, its_bottom, int(length), bool(light))
+            for its_top, its_bottom, length, light in zip(
+                np.split(top, ends[:-1]), np.split(bottom, ends[:-1]), columns, line.light, strict=True
+            )
+        ]
+        if len(line)
+        else []
+    )
 
 
 def strip(pyramid: Pyramid, rail: Rails) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Whether a line looks like print at all: a small linear score, so that wood, cloth and paper's creases cost few windows."""
+"""Whether a line looks like print at all: a small linear score, so that wood, cloth and creases cost few windows."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ REAL = 4
 MAX_LINES = 1200
 """A page of more lines is noise for the most part: the likeliest are kept."""
 THRESHOLD = -2.4
-"""Lines of a lower score are no print. Of the lines on real pages (receipts, forms, tables, photos) that hold text, one in
-a hundred scores lower, nearly all of them scraps; of the others on photos, half do."""
+"""Lines of a lower score are no print. Of the lines on real pages (receipts, forms, tables, photos) that hold text,
+one in a hundred scores lower, nearly all of them scraps; of the others on photos, half do."""
 
 # Fitted by logistic regression on the lines that the detector finds on those pages, text against no text.
 CONTRAST, ROUGH, NUMBER, UNEVEN, SMALL, LARGE, PITCH, BIAS = 3.4, -7.9, 1.64, -3.6, 2.6, -1.5, -0.9, 3.3
 
 
 def plausible(line: Lines) -> NDArray[np.bool_]:
-    """True for the lines that may be print, judged by contrast, feet, strokes and size against the page's usual ones."""
+    """True for the lines that may be print, judged by contrast, feet, strokes and size."""
     real = line.letters >= REAL
     if not real.any():
         return np.ones(len(line), np.bool_)
@@ -47,4 +47,4 @@ def plausible(line: Lines) -> NDArray[np.bool_]:
     keep = (score >= THRESHOLD) & ~speck
     if keep.sum() > MAX_LINES:
         keep &= score >= np.partition(score[keep], -MAX_LINES)[-MAX_LINES]
-    return keep
+    return np.asarray(keep, np.bool_)

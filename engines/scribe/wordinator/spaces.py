@@ -54,9 +54,9 @@ def breaks(
         if not seen[index] and not split[index]:
             split[index] = width[index] >= _seam_gap(wide, step)
             if not split[index]:
-                trace.append(_decision(Act.JOIN, strip, letters, columns, width, index))
+                trace.append(_decision(Act.JOIN, strip, letters[index : index + 2], float(width[index])))
     for index in np.flatnonzero(split):
-        trace.append(_decision(Act.SPLIT, strip, letters, columns, width, int(index)))
+        trace.append(_decision(Act.SPLIT, strip, letters[index : index + 2], float(width[index])))
     return seen | split
 
 
@@ -80,13 +80,7 @@ def _at_seams(columns: NDArray[np.float32], seams: tuple[int, ...]) -> list[int]
     return sorted(place for place in places if 0 <= place < len(columns) - 1)
 
 
-def _decision(
-    act: Act,
-    strip: Strip,
-    letters: NDArray[np.intp],
-    columns: NDArray[np.float32],
-    width: NDArray[np.float64],
-    index: int,
-) -> Decision:
-    text = strip.text[letters[index]] + strip.text[letters[index + 1]]
-    return Decision(act, strip.line, float(columns[index] + columns[index + 1]) / 2, text, float(width[index]))
+def _decision(act: Act, strip: Strip, pair: NDArray[np.intp], gap: float) -> Decision:
+    first, second = (int(i) for i in pair)
+    column = float(strip.columns[first] + strip.columns[second]) / 2
+    return Decision(act, strip.line, column, strip.text[first] + strip.text[second], gap)

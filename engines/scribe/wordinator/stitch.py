@@ -14,6 +14,9 @@ from engines.scribe.wordinator.trace import Act, Decision
 ALIKE = 10.0
 """The same character read in two windows fires within so many columns of the overlap."""
 
+_Read = tuple[str, NDArray[np.float32]]
+"""Text and the strip column at which each character fired."""
+
 
 @dataclass(frozen=True, slots=True)
 class Strip:
@@ -45,7 +48,7 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         its_columns = reading.columns + offset
         keep, skip = len(text), 0
         if offset < end:
-            keep, skip = _meeting(text, columns, reading.text, its_columns, offset, end)
+            keep, skip = _meeting((text, columns), (reading.text, its_columns), offset, end)
             trace.append(Decision(Act.STITCH, line, (offset + end) / 2, reading.text[skip:], float(end - offset)))
         elif end:
             seams.append(offset)
@@ -56,14 +59,13 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
     return Strip(line, text, columns, probabilities, ink, tuple(seams))
 
 
-def _meeting(
-    left: str, left_at: NDArray[np.float32], right: str, right_at: NDArray[np.float32], start: int, end: int
-) -> tuple[int, int]:
+def _meeting(left_read: _Read, right_read: _Read, start: int, end: int) -> tuple[int, int]:
     """How many characters of the left text to keep and of the right to skip, so that the overlap is taken once.
 
     The texts meet in a character that both read at the same place, the nearest to the middle of the overlap, where both
     see it whole; else in the middle.
     """
+    (left, left_at), (right, right_at) = left_read, right_read
     middle = (start + end) / 2
     best: tuple[float, int, int] | None = None
     for i in np.flatnonzero(left_at >= start):

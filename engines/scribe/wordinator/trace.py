@@ -23,7 +23,8 @@ class Act(StrEnum):
 class Decision:
     """One decision: on strip ``line`` of the windows, at strip ``column`` (px), about ``text``.
 
-    ``measure`` is what it was decided on: a gap in px for splits and joins, the overlap in px for stitches, a confidence for drops.
+    ``measure`` is what it was decided on: a gap in px for splits and joins, the overlap in px for stitches, a
+    confidence for drops.
     """
 
     act: Act

@@ -1,4 +1,4 @@
-"""From strips of characters to lines of words: where words begin and end, what is noise, where each stands on the page."""
+"""From strips of characters to lines of words: where words begin and end, what is noise, where each stands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INK_TOP = HEIGHT * MARGIN / (1 + 2 * MARGIN)
 
 
 def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ...], tuple[Decision, ...]]:
-    """The lines of words that ``readings`` of ``windows`` spell, in reading order, and each decision taken on the way."""
+    """The lines of words that ``readings`` of ``windows`` spell, in reading order, and each decision on the way."""
     trace: list[Decision] = []
     found: list[list[Word]] = []
     given = list(readings)
@@ -64,7 +64,9 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
             after = float(columns[last + 1]) if last + 1 < len(letters) else len(strip.ink) + 1.0
             texts.append(text)
             confidences.append(confidence)
-            extents.append(_extent(blanks, float(columns[first]), float(columns[last]), before, after, len(strip.ink)))
+            extents.append(
+                _extent(blanks, (float(columns[first]), float(columns[last])), (before, after), len(strip.ink))
+            )
         first = last + 1
     if not texts:
         return []
@@ -74,18 +76,16 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
 
 def _extent(
     blanks: tuple[NDArray[np.intp], NDArray[np.intp]],
-    first: float,
-    last: float,
-    before: float,
-    after: float,
+    fired: tuple[float, float],
+    neighbours: tuple[float, float],
     length: int,
 ) -> tuple[float, float]:
-    """Where the ink of a word begins and ends, whose first and last characters fired at ``first`` and ``last``.
+    """Where the ink of a word begins and ends, whose first and last characters fired at the columns ``fired``.
 
-    The word is bounded by the widest ``blanks`` to its left and right, short of its neighbours' characters, which fired
-    at ``before`` and ``after``.
+    The word is bounded by the widest ``blanks`` to its left and right, short of the ``neighbours``' characters.
     """
     starts, ends = blanks
+    (first, last), (before, after) = fired, neighbours
     left, right = max(0.0, (before + first) / 2), min(float(length), (last + after) / 2)
     middle = (starts + ends) / 2
     a, b = np.searchsorted(middle, (before, first))

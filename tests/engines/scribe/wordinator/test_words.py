@@ -44,7 +44,7 @@ class Strip:
         )
 
     def read(self, start: int, end: int, *, blind: str = "", probability: float = 0.95) -> Reading:
-        """What a net sees from column ``start`` to ``end`` that is blind to some characters; half letters it sees whole."""
+        """What a net that is blind to some characters sees from column ``start`` to ``end``."""
         seen = [
             (character, centre - start)
             for character, centre in zip(self.text, self.centres, strict=True)
