@@ -75,7 +75,8 @@ def _marked(items: object) -> tuple[Marked, ...]:
 
 
 def _corners(quad: object) -> Corners:
-    return tuple((float(x), float(y)) for x, y in _list(quad))
+    corners = [_list(corner) for corner in _list(quad)]
+    return tuple((float(str(corner[0])), float(str(corner[1]))) for corner in corners)
 
 
 def _list(value: object) -> list[object]:

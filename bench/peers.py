@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.dataset import Corners
 from bench.scoring import Found
@@ -65,7 +65,7 @@ class RapidOcr:
         )
 
     def read(self, image: Path) -> list[Found]:
-        answer = self._engine(str(image))
+        answer: Any = self._engine(str(image))
         if answer.boxes is None:
             return []
         found = []
