@@ -109,7 +109,9 @@ def score_set(name: str, limit: int | None, drawings: Path | None, tell_missed: 
     for text in (folder / "truth.jsonl").read_text().splitlines()[:limit]:
         truth = json.loads(text)
         image = cv2.imread(str(folder / truth["image"]), cv2.IMREAD_COLOR)
-        pixels = np.ascontiguousarray(image[:, :, ::-1])
+        if image is None:
+            raise FileNotFoundError(f"{truth['image']} in {folder} is missing or no image")
+        pixels = np.asarray(image[:, :, ::-1], np.uint8, order="C")
         begin = time.perf_counter()
         found = windows(Page(pixels))
         score.times.append((time.perf_counter() - begin) * 1000)

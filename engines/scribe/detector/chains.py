@@ -93,7 +93,7 @@ def stacks(line: Lines) -> Indices:
 
 def _before(x: Floats, first: Indices, second: Indices) -> NDArray[np.bool_]:
     """True where the first starts left of the second; equal starts count by index, so that no chain closes."""
-    return (x[first] < x[second]) | ((x[first] == x[second]) & (first < second))
+    return np.asarray((x[first] < x[second]) | ((x[first] == x[second]) & (first < second)), np.bool_)
 
 
 def _chains(count: int, first: Indices, second: Indices, cost: Floats) -> Indices:

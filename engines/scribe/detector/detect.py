@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Page
-from engines.scribe.detector.lines import Lines, lines, skew
+from engines.scribe.detector.fit import Lines, skew
+from engines.scribe.detector.lines import lines
 from engines.scribe.detector.order import reading_order
 from engines.scribe.detector.regions import regions
 from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, middle_grey, rails, strip
@@ -21,8 +22,7 @@ MIN_AREA = 1_400_000
 
 def windows(page: Page) -> Windows:
     """The windows of a page, in reading order. Any page has an answer, an empty one zero windows."""
-    pixels = page.pixels
-    grey = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if pixels.size else np.zeros((0, 0), np.uint8)
+    grey = np.asarray(cv2.cvtColor(page.pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     found, scale = find_lines(grey)
     pyramid = Pyramid(grey)
     rail_of = rails(found, scale, grey.shape)
@@ -57,9 +57,10 @@ def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
         scale = (height * width / MAX_AREA) ** 0.5
     elif height * width < MIN_AREA:
         scale = max(0.5, (height * width / MIN_AREA) ** 0.5)
-    if scale != 1.0 and grey.size:
+    if scale != 1.0:
         size = (max(1, round(width / scale)), max(1, round(height / scale)))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC)
+        how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+        grey = np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
     found = lines(regions(grey))
     y = found.base - found.rise
     boxes = np.stack([found.start, y, found.end, found.base + found.drop], axis=1)

@@ -53,8 +53,8 @@ class Lines:
 def fit(letters: Regions, label: Indices, skew: float | None) -> Lines:
     """A baseline for the letters of each label 0..m-1: least squares on their feet, ridged.
 
-    Robust: descenders count less and less. Few letters lean on the page's ``skew`` (None: on a level line), and a bend needs many
-    to show.
+    Robust: descenders count less and less. Few letters lean on the page's ``skew`` (None: on a level line), and a bend
+    needs many to show.
     """
     number = np.bincount(label)
     count = len(number)
@@ -77,7 +77,7 @@ def fit(letters: Regions, label: Indices, skew: float | None) -> Lines:
     ridge[:, 0, 0] = 1e-6
     ridge[:, 1, 1] = 3.0
     ridge[:, 2, 2] = 300.0
-    solution = np.zeros((count, 3))
+    solution: NDArray[np.float64] = np.zeros((count, 3))
     for turn in range(5):
         target = centre if turn == 0 else v
         left = ridge.copy()
@@ -88,7 +88,7 @@ def fit(letters: Regions, label: Indices, skew: float | None) -> Lines:
                 left[:, row, column] += np.bincount(label, weight * powers[row] * powers[column], minlength=count)
             right[:, row] = np.bincount(label, weight * powers[row] * target, minlength=count)
         right[:, 1] += 3.0 * prior
-        solution = np.linalg.solve(left, right[:, :, None])[:, :, 0]
+        solution = np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0], np.float64)
         if turn == 0:
             along = solution[label, 1] * u + solution[label, 2] * u * u
             solution[:, 0] = _median(v - along, label, number)

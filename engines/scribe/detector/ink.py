@@ -76,8 +76,8 @@ def _filled(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray
     size = (max(1, weight.shape[1] // 2), max(1, weight.shape[0] // 2))
     coarse_weight = np.asarray(cv2.resize(total, size, interpolation=cv2.INTER_AREA), np.float32)
     coarse = np.asarray(cv2.resize(product, size, interpolation=cv2.INTER_AREA), np.float32)
-    coarse = coarse / np.maximum(coarse_weight, np.float32(1e-6))[:, :, None]
+    coarse = (coarse / np.maximum(coarse_weight, np.float32(1e-6))[:, :, None]).astype(np.float32)
     size = (weight.shape[1], weight.shape[0])
     far = cv2.resize(_filled(coarse, coarse_weight), size, interpolation=cv2.INTER_LINEAR)
     trust = np.float32(MIN_CONTRAST * MIN_CONTRAST)
-    return ((product + far * trust) / (total + trust)[:, :, None]).astype(np.float32)
+    return np.asarray((product + far * trust) / (total + trust)[:, :, None], np.float32)

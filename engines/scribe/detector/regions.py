@@ -63,7 +63,7 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
         found = found[np.argpartition(found["area"], -MAX_REGIONS)[-MAX_REGIONS:]]
     tall, wide = found["y1"] - found["y0"], found["x1"] - found["x0"]
     sparse = (tall > 1.6 * usual) & (wide > 0.7 * tall) & (found["area"] < SPARSE * tall * wide)
-    found = found[~(sparse | _frames(found))]
+    found = np.asarray(found[~(sparse | _frames(found))])
     row = ((found["y0"] + found["y1"]) / (2 * BLOCK)).astype(np.intp)
     column = ((found["x0"] + found["x1"]) / (2 * BLOCK)).astype(np.intp)
     found["contrast"] = contrast[row, column]
@@ -99,8 +99,8 @@ def _rules(dark: NDArray[np.uint8], usual: float) -> NDArray[np.bool_]:
     thickness = max(3, round(RULE_THICKNESS * usual))
     for long, thick, fringe in (((1, length), (thickness, 1), (3, 1)), ((length, 1), (1, thickness), (1, 3))):
         runs = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones(long, np.uint8))
-        runs -= cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones(thick, np.uint8))
-        rules |= cv2.dilate(runs, np.ones(fringe, np.uint8))
+        runs = cv2.subtract(runs, cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones(thick, np.uint8)))
+        rules = np.asarray(cv2.max(rules, cv2.dilate(runs, np.ones(fringe, np.uint8))), np.uint8)
     return rules.view(np.bool_)
 
 
@@ -127,7 +127,7 @@ def _chosen(nodes: Nodes, depth: NDArray[np.uint8], usual: float) -> NDArray[np.
         stays = (depth == outer) & ~((peers >= 2) | (large & (letters >= 1)))
         chosen[inner[stays[around]]] = False
         chosen |= stays
-    return chosen
+    return np.asarray(chosen, np.bool_)
 
 
 def _as_regions(nodes: Nodes, *, light: bool) -> NDArray[np.void]:
@@ -145,7 +145,7 @@ def _is_panel(nodes: Nodes, usual: float) -> NDArray[np.bool_]:
     """True for dark regions that may hold light text: large and well filled, as letters that touch are not."""
     wide, tall, area = nodes["x1"] - nodes["x0"], nodes["y1"] - nodes["y0"], nodes["area"]
     filled = area >= np.where(tall >= 60, 0.35, 0.55) * wide * tall
-    return (tall >= 1.8 * usual) & (wide >= 24) & (area >= 400) & filled
+    return np.asarray((tall >= 1.8 * usual) & (wide >= 24) & (area >= 400) & filled, np.bool_)
 
 
 def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
@@ -163,7 +163,7 @@ def _around(boxes: Nodes, nodes: Nodes) -> NDArray[np.bool_]:
     """True for the boxes in which the centre of one of ``nodes`` lies."""
     x, y = (nodes["x0"] + nodes["x1"]) / 2, (nodes["y0"] + nodes["y1"]) / 2
     box, _ = points_in_boxes((x, y), (boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"]))
-    return np.bincount(box, minlength=len(boxes)) > 0
+    return np.asarray(np.bincount(box, minlength=len(boxes)) > 0, np.bool_)
 
 
 def _frames(found: NDArray[np.void]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.scribe.detector.lines import Lines
+from engines.scribe.detector.fit import Lines
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails
 
 MARGIN = 0.15
@@ -33,7 +33,7 @@ class Pyramid:
         while len(self._levels) <= depth and min(self._levels[-1].shape) >= 2:
             last = self._levels[-1]
             half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
-            self._levels.append(cv2.resize(last, half, interpolation=cv2.INTER_AREA))
+            self._levels.append(np.asarray(cv2.resize(last, half, interpolation=cv2.INTER_AREA), np.uint8))
         depth = min(depth, len(self._levels) - 1)
         return self._levels[depth], self._levels[depth].shape[1] / self._levels[0].shape[1]
 
@@ -95,8 +95,9 @@ def strip(pyramid: Pyramid, rail: Rails) -> NDArray[np.uint8]:
         top, bottom = rail.at(np.arange(rail.columns, dtype=np.float32) + np.float32(0.5))
         part = ((np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT)[:, None, None]
         points = (top[None] + (bottom - top)[None] * part) * np.float32(scale) - np.float32(0.5)
-        cut = cv2.remap(page, points, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.subtract(255, cut) if rail.inverted else cut
+        x, y = np.ascontiguousarray(points[:, :, 0]), np.ascontiguousarray(points[:, :, 1])
+        cut = cv2.remap(page, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.bitwise_not(cut) if rail.inverted else cut, np.uint8)
 
 
 def _straight(points: NDArray[np.float32]) -> bool:
@@ -120,7 +121,7 @@ def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
     core = cut[3:-3]
     ground = _quantile(core[::2, ::3], 0.7)
     darkest = core.min(axis=0)
-    return darkest < ground - 0.35 * (ground - int(darkest.min(initial=255)))
+    return np.asarray(darkest < ground - 0.35 * (ground - int(darkest.min(initial=255))), np.bool_)
 
 
 def cuts(ink: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from engines.scribe.detector.lines import Lines
+    from engines.scribe.detector.fit import Lines
 
 REAL = 4
 """Lines of so many letters or more tell what is usual on the page."""

@@ -55,7 +55,7 @@ def breaks(
             split[index] = width[index] >= _seam_gap(wide, step)
             if not split[index]:
                 trace.append(_decision(Act.JOIN, strip, letters[index : index + 2], float(width[index])))
-    for index in np.flatnonzero(split):
+    for index in np.flatnonzero(split).tolist():
         trace.append(_decision(Act.SPLIT, strip, letters[index : index + 2], float(width[index])))
     return seen | split
 
