@@ -83,10 +83,11 @@ class Client:
         *,
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        pdf: ocr_pb2.PdfOptions | None = None,
         deadline_s: float | None = None,
     ) -> ocr_pb2.RecognizeResponse:
         """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
-        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs))
+        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf))
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
@@ -105,10 +106,11 @@ class Client:
         *,
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        pdf: ocr_pb2.PdfOptions | None = None,
         deadline_s: float | None = None,
     ) -> PageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
-        requests = _requests(_options(engine, outputs), document)
+        requests = _requests(_options(engine, outputs, pdf), document)
         return PageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
 
     def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
@@ -151,10 +153,11 @@ class AsyncClient:
         *,
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        pdf: ocr_pb2.PdfOptions | None = None,
         deadline_s: float | None = None,
     ) -> ocr_pb2.RecognizeResponse:
         """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
-        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs))
+        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf))
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
@@ -173,10 +176,11 @@ class AsyncClient:
         *,
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
+        pdf: ocr_pb2.PdfOptions | None = None,
         deadline_s: float | None = None,
     ) -> AsyncPageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
-        requests = _async_requests(_options(engine, outputs), document)
+        requests = _async_requests(_options(engine, outputs, pdf), document)
         return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
 
     async def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
@@ -204,20 +208,24 @@ class AsyncClient:
 class PageStream:
     """The pages of one document, each as soon as it is read. Leaving its block ends the call and the cell's work.
 
-    Iterating raises `CloisterError`. ``summary`` is there once the last page is.
+    Iterating raises `CloisterError`. ``files`` and ``summary`` are there once the loop has ended.
     """
 
     def __init__(self, call: grpc.CallIterator[ocr_pb2.RecognizeStreamResponse]) -> None:
         self._call = call
+        self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
 
     def __iter__(self) -> Iterator[ocr_pb2.Page]:
         try:
             for response in self._call:
-                if response.WhichOneof("part") == "summary":
-                    self.summary = response.summary
-                else:
-                    yield response.page
+                match response.WhichOneof("part"):
+                    case "page":
+                        yield response.page
+                    case "file_part":
+                        _collect(self.files, response.file_part)
+                    case "summary":
+                        self.summary = response.summary
         except grpc.RpcError as error:
             raise _cloister_error(error) from error
 
@@ -238,15 +246,19 @@ class AsyncPageStream:
         call: grpc.aio.StreamStreamCall[ocr_pb2.RecognizeStreamRequest, ocr_pb2.RecognizeStreamResponse],
     ) -> None:
         self._call = call
+        self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
 
     async def __aiter__(self) -> AsyncIterator[ocr_pb2.Page]:
         try:
             async for response in self._call:
-                if response.WhichOneof("part") == "summary":
-                    self.summary = response.summary
-                else:
-                    yield response.page
+                match response.WhichOneof("part"):
+                    case "page":
+                        yield response.page
+                    case "file_part":
+                        _collect(self.files, response.file_part)
+                    case "summary":
+                        self.summary = response.summary
         except grpc.aio.AioRpcError as error:
             raise _cloister_error(error) from error
 
@@ -259,8 +271,14 @@ class AsyncPageStream:
         self._call.cancel()
 
 
-def _options(engine: str, outputs: Sequence[ocr_pb2.Output.ValueType]) -> ocr_pb2.RecognizeOptions:
-    return ocr_pb2.RecognizeOptions(engine=engine, outputs=outputs)
+def _options(
+    engine: str, outputs: Sequence[ocr_pb2.Output.ValueType], pdf: ocr_pb2.PdfOptions | None
+) -> ocr_pb2.RecognizeOptions:
+    return ocr_pb2.RecognizeOptions(engine=engine, outputs=outputs, pdf=pdf)
+
+
+def _collect(files: dict[ocr_pb2.Output.ValueType, bytes], part: ocr_pb2.File) -> None:
+    files[part.output] = files.get(part.output, b"") + part.content
 
 
 def _chunks(document: bytes) -> Iterator[bytes]:

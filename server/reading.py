@@ -26,9 +26,15 @@ _STOPS = {
 
 
 async def pages(
-    host: EngineHost, document: bytes, task: cell_pb2.Task, deadline: Deadline, record: RequestRecord
+    host: EngineHost,
+    document: bytes,
+    task: cell_pb2.Task,
+    deadline: Deadline,
+    record: RequestRecord,
+    *,
+    pdf: bytearray | None = None,
 ) -> AsyncGenerator[ocr_pb2.Page, None]:
-    """Yield the document's pages as they are read; ``record`` is filled in as they come.
+    """Yield the document's pages as they are read; ``record`` is filled in as they come, and ``pdf`` after the last.
 
     Raises `DocumentError`, `CellError`, `DeadlineError`, `OverloadedError`. To leave early, close the iterator: that
     kills the cell.
@@ -42,10 +48,12 @@ async def pages(
             if run.set_up is not None:
                 record.stages_s["cell_setup"] = run.set_up.seconds
             async for payload in run:
-                page = checker.take(payload)
-                if page is not None:
-                    _note(record, page)
-                    yield page
+                reply = checker.take(payload)
+                if isinstance(reply, ocr_pb2.Page):
+                    _note(record, reply)
+                    yield reply
+                elif reply is not None and pdf is not None:
+                    pdf += reply
     except MalformedReplyError as error:
         record.breach = error.breach
         raise

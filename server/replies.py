@@ -1,8 +1,9 @@
 """Checks what a cell answers, message by message. Nothing of it is trusted.
 
 A cell may have been taken over by the document it read. What it can say is held to pages 1, 2, 3..., the parts of a PDF
-where one was wanted, and then a summary, or a failure at any point; numbers must be finite and lie where they can lie; text must hold no control
-characters, which could steer a caller's terminal. Anything else is `MalformedReplyError`, and ends the request.
+where one was wanted, and then a summary, or a failure at any point; numbers must be finite and lie where they can lie;
+text must hold no control characters, which could steer a caller's terminal. Anything else is `MalformedReplyError`, and
+ends the request.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
-from server import reading
+from server import files, reading
 from server.admission import Deadline
 from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
 from server.experiments import Experiments
@@ -27,7 +27,9 @@ from server.telemetry import RequestRecord, describe
 
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
 
-_KNOWN_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
+_DEFAULT_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
+_KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, *files.OUTPUTS)
+_KNOWN_EXISTING_TEXT = frozenset(ocr_pb2.ExistingText.values())
 _PAGE_BREAK = "\f"
 _RETRY_WHILE_STARTING_S = 2.0
 _RETRY_ELSEWHERE_S = 1.0
@@ -109,19 +111,25 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         async with self._call("Recognize", context) as call:
             host, task = self._chosen(request.options, call)
             self._check_size(call, len(request.document))
+            outputs = request.options.outputs or _DEFAULT_OUTPUTS
             response = ocr_pb2.RecognizeResponse()
+            read: list[ocr_pb2.Page] = []
+            pdf = bytearray()
             with host.admission.place():
                 _check_not_empty(request.document)
-                async with aclosing(reading.pages(host, request.document, task, call.deadline, call.record)) as pages:
+                async with aclosing(
+                    reading.pages(host, request.document, task, call.deadline, call.record, pdf=pdf)
+                ) as pages:
                     async for page in pages:
-                        response.pages.append(page)
-            if ocr_pb2.OUTPUT_TEXT in task.outputs:
-                response.text = _PAGE_BREAK.join(page.text for page in response.pages)
-            call.stop_clock()
+                        read.append(page)
+            response.pages.extend(files.shown(page, outputs) for page in read)
+            if ocr_pb2.OUTPUT_TEXT in outputs:
+                response.text = _PAGE_BREAK.join(page.text for page in read)
             response.provenance.CopyFrom(_provenance(host, call))
+            response.files.extend(files.make(outputs, read, bytes(pdf), response.provenance))
+            call.stop_clock()
             response.timings.CopyFrom(reading.timings(call.record))
-            asked = _Asked(request.options.context, task, request.document)
-            self._cast_shadow(context, call, asked, response.pages)
+            self._cast_shadow(context, call, _Asked(request.options.context, task, request.document), read)
         return response
 
     async def RecognizeStream(  # type: ignore[override]  # noqa: N802
@@ -131,18 +139,24 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         async with self._call("RecognizeStream", context) as call, _lingering(requests):
             options = await _options(requests)
             host, task = self._chosen(options, call)
+            outputs = options.outputs or _DEFAULT_OUTPUTS
+            keeps = self._is_shadowed(call, task) or not set(outputs).isdisjoint(files.OUTPUTS)
             read: list[ocr_pb2.Page] = []
+            pdf = bytearray()
             # The place is taken before the bytes are: what is being received is bounded with what waits.
             with host.admission.place():
                 document = await self._received(requests, call)
-                async with aclosing(reading.pages(host, document, task, call.deadline, call.record)) as pages:
+                async with aclosing(reading.pages(host, document, task, call.deadline, call.record, pdf=pdf)) as pages:
                     async for page in pages:
-                        if self._is_shadowed(call, task):
+                        if keeps:
                             read.append(page)
-                        await context.write(ocr_pb2.RecognizeStreamResponse(page=page))
+                        await context.write(ocr_pb2.RecognizeStreamResponse(page=files.shown(page, outputs)))
+            provenance = _provenance(host, call)
+            for part in files.parts(files.make(outputs, read, bytes(pdf), provenance)):
+                await context.write(ocr_pb2.RecognizeStreamResponse(file_part=part))
             call.stop_clock()
             summary = ocr_pb2.Summary(
-                pages=call.record.pages, provenance=_provenance(host, call), timings=reading.timings(call.record)
+                pages=call.record.pages, provenance=provenance, timings=reading.timings(call.record)
             )
             await context.write(ocr_pb2.RecognizeStreamResponse(summary=summary))
             self._cast_shadow(context, call, _Asked(options.context, task, document), read)
@@ -276,9 +290,11 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         for output in options.outputs:
             if output not in _KNOWN_OUTPUTS:
                 raise OptionsError(Reason.INVALID_OPTIONS, f"there is no output {output}", {"output": str(output)})
-        outputs = sorted(set(options.outputs)) or _KNOWN_OUTPUTS
+        if options.pdf.existing_text not in _KNOWN_EXISTING_TEXT:
+            raise OptionsError(Reason.INVALID_OPTIONS, "pdf.existing_text has a value that is not known here")
+        outputs = files.asked_of_cell(options.outputs or _DEFAULT_OUTPUTS)
         limits = self._settings.limits
-        return host, cell_pb2.Task(outputs=outputs, max_pixels=limits.pixels, max_pages=limits.pages)
+        return host, cell_pb2.Task(outputs=outputs, max_pixels=limits.pixels, max_pages=limits.pages, pdf=options.pdf)
 
 
 @asynccontextmanager

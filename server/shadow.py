@@ -173,11 +173,14 @@ class Shadow:
         """The candidate's reading, or the reason why there is none."""
         record = RequestRecord(control.request_id, "shadow", "")
         deadline = Deadline.after(self._deadline_s)
+        task = cell_pb2.Task()
+        task.CopyFrom(control.task)
+        task.outputs[:] = [ocr_pb2.OUTPUT_WORDS]
         pages: list[ocr_pb2.Page] = []
         try:
             async with (
                 deadline.timeout(),
-                aclosing(reading.pages(host, control.document, control.task, deadline, record)) as read,
+                aclosing(reading.pages(host, control.document, task, deadline, record)) as read,
             ):
                 async for page in read:
                     pages.append(page)

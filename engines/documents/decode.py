@@ -88,8 +88,8 @@ def _open(body: bytes, limits: Limits) -> Image.Image:
     if format_ is None:
         other = describe_other(body)
         if other is not None:
-            raise UnsupportedError(f"the document is {other}; send PNG, JPEG, TIFF, WebP or BMP", seems=other)
-        raise NotAnImageError("the document is not an image; send PNG, JPEG, TIFF, WebP or BMP")
+            raise UnsupportedError(f"the document is {other}; send PNG, JPEG, TIFF, WebP, BMP or PDF", seems=other)
+        raise NotAnImageError("the document is not an image; send PNG, JPEG, TIFF, WebP, BMP or PDF")
     if format_ is Format.WEBP:
         size = webp_size(body)
         if size is None:

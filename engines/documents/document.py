@@ -13,6 +13,7 @@ from engines.documents.decode import Limits
 from engines.documents.formats import is_pdf
 from engines.documents.pdf import images, reading, writing
 from engines.documents.pdf.matrix import Matrix
+from engines.documents.pdf.pdfium import Box
 
 
 class Existing(Enum):
@@ -87,7 +88,7 @@ class _Pdf:
         self._limits = limits
         self._options = options
         self._maps: dict[int, Matrix] = {}
-        self._seen: dict[int, tuple[reading.Box, ...]] = {}
+        self._seen: dict[int, tuple[Box, ...]] = {}
 
     def leaves(self) -> Iterator[Leaf]:
         if self._options.write:
@@ -116,7 +117,7 @@ class _Pdf:
         return writing.with_layers(self._body, layers, break_signatures=self._options.break_signatures)
 
 
-def _without(line: Line, to_user: Matrix, seen: tuple[reading.Box, ...]) -> Line:
+def _without(line: Line, to_user: Matrix, seen: tuple[Box, ...]) -> Line:
     """The line without words that stand on the page as text already."""
     words = tuple(word for word in line.words if not _covered(to_user.map(_middle(word.quad)), seen))
     return line if len(words) == len(line.words) else Line(words, line.quad)
@@ -127,5 +128,5 @@ def _middle(quad: Quad) -> Point:
     return sum(x for x, _ in corners) / 4, sum(y for _, y in corners) / 4
 
 
-def _covered(point: Point, boxes: tuple[reading.Box, ...]) -> bool:
+def _covered(point: Point, boxes: tuple[Box, ...]) -> bool:
     return any(box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3] for box in boxes)

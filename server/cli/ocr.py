@@ -7,12 +7,15 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cloister.v1 import ocr_pb2
 from server.cli.common import (
     STDIN,
     ConfigOption,
@@ -30,40 +33,85 @@ from server.errors import CloisterError
 from server.renderings import Rendering
 
 
+class ExistingText(StrEnum):
+    """What becomes of pages of a PDF that hold text already; the value is the name on the command line."""
+
+    SKIP = "skip"
+    REDO = "redo"
+    ADD = "add"
+
+    @property
+    def message(self) -> ocr_pb2.ExistingText.ValueType:
+        return ocr_pb2.ExistingText.Value(f"EXISTING_TEXT_{self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for each document."""
+
+    form: Rendering
+    engine: str
+    pdf: ocr_pb2.PdfOptions
+
+
 def ocr(
     files: Annotated[list[str], typer.Argument(help="Documents to read; - is standard input.", metavar="FILE")],
     *,
-    to: Annotated[Rendering, typer.Option("--to", help="What to write.")] = Rendering.TEXT,
+    to: Annotated[
+        Rendering | None, typer.Option("--to", help="What to write; by default what the name after -o says, else text.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write a file for each document; else standard output.")
     ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write, for one document.")] = None,
+    existing_text: Annotated[
+        ExistingText, typer.Option("--existing-text", help="Pages of a PDF that hold text: leave, read anew, add to.")
+    ] = ExistingText.SKIP,
+    break_signatures: Annotated[
+        bool, typer.Option("--break-signatures", help="Write signed PDFs too: their signatures will not hold.")
+    ] = False,
     server: ServerOption = None,
     engine: EngineOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Read documents and write what they say. One that can't be read is named, and the others are read all the same."""
+    if output is not None and (out is not None or len(files) != 1):
+        raise typer.BadParameter("-o names the file of one document; give --out FOLDER for more")
+    form = to or (Rendering.of_file(output.name) if output is not None else None) or Rendering.TEXT
     if out is not None:
-        _check_names_differ(files, to)
+        _check_names_differ(files, form)
         out.mkdir(parents=True, exist_ok=True)
+    elif output is None and form is Rendering.PDF and sys.stdout.isatty():
+        raise typer.BadParameter("a PDF is not for the terminal; give -o FILE or --out FOLDER")
+    wanted = _Wanted(
+        form, engine, ocr_pb2.PdfOptions(existing_text=existing_text.message, break_signatures=break_signatures)
+    )
     with explained():
-        failed = asyncio.run(_read_all(files, to=to, out=out, server=server, engine=engine, config=config))
+        failed = asyncio.run(_read_all(files, wanted, out=out, output=output, server=server, config=config))
     if failed:
         raise typer.Exit(Exit.FAILED)
 
 
 async def _read_all(
-    files: Sequence[str], *, to: Rendering, out: Path | None, server: str | None, engine: str, config: Path | None
+    files: Sequence[str],
+    wanted: _Wanted,
+    *,
+    out: Path | None,
+    output: Path | None,
+    server: str | None,
+    config: Path | None,
 ) -> int:
     """Read several at a time, write in the order given, and return how many could not be read."""
     places = asyncio.Semaphore(len(os.sched_getaffinity(0)))
     failed = 0
     async with connected(server, config) as client:
-        with _progress(len(files), to_terminal=out is None and sys.stdout.isatty()) as progress:
+        to_terminal = out is None and output is None and sys.stdout.isatty()
+        with _progress(len(files), to_terminal=to_terminal) as progress:
             bar = progress.add_task("reading", total=len(files))
-            readings = [asyncio.create_task(_read(client, places, name, to, engine)) for name in files]
+            readings = [asyncio.create_task(_read(client, places, name, wanted)) for name in files]
             for name, reading in zip(files, readings, strict=True):
                 try:
-                    _write(await reading, name, to, out)
+                    _write(await reading, output or (out and out / _target(name, wanted.form)))
                 except (CloisterError, OSError) as error:
                     failed += 1
                     complain(name, error)
@@ -71,17 +119,19 @@ async def _read_all(
     return failed
 
 
-async def _read(client: AsyncClient, places: asyncio.Semaphore, name: str, to: Rendering, engine: str) -> str:
+async def _read(client: AsyncClient, places: asyncio.Semaphore, name: str, wanted: _Wanted) -> bytes:
     async with places:
         document = await asyncio.to_thread(read_document, name)
-        return to.render(await client.recognize(document, engine=engine))
+        response = await client.recognize(document, engine=wanted.engine, outputs=wanted.form.outputs, pdf=wanted.pdf)
+        return wanted.form.render(response)
 
 
-def _write(text: str, name: str, to: Rendering, out: Path | None) -> None:
-    if out is None:
-        typer.echo(text, nl=False)
+def _write(content: bytes, target: Path | None) -> None:
+    if target is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
     else:
-        (out / _target(name, to)).write_text(text, encoding="utf-8")
+        target.write_bytes(content)
 
 
 def _target(name: str, to: Rendering) -> str:

@@ -1,10 +1,11 @@
-"""What was read, as text, JSON and TSV."""
+"""What the command line writes of an answer."""
 
 import json
 
 import pytest
 
 from cloister.v1 import ocr_pb2
+from server import files
 from server.renderings import Rendering
 from tests.server.jobs import page_of
 
@@ -12,15 +13,18 @@ from tests.server.jobs import page_of
 @pytest.fixture
 def response() -> ocr_pb2.RecognizeResponse:
     pages = [page_of(1, ["Größe", "100"]), page_of(2, ["end"])]
-    return ocr_pb2.RecognizeResponse(pages=pages, text="\f".join(page.text for page in pages))
+    answer = ocr_pb2.RecognizeResponse(pages=pages, text="\f".join(page.text for page in pages))
+    answer.files.extend(files.make(files.OUTPUTS, pages, b"%PDF-1.7 ...", answer.provenance))
+    return answer
 
 
 def test_text_parts_pages_by_a_form_feed(response: ocr_pb2.RecognizeResponse) -> None:
-    assert Rendering.TEXT.render(response) == "Größe 100\fend\n"
+    assert Rendering.TEXT.render(response).decode() == "Größe 100\fend\n"
 
 
 def test_json_is_the_protobuf_mapping_on_one_line(response: ocr_pb2.RecognizeResponse) -> None:
-    text = Rendering.JSON.render(response)
+    response.ClearField("files")
+    text = Rendering.JSON.render(response).decode()
     assert text.count("\n") == 1
     assert "Größe" in text
     parsed = json.loads(text)
@@ -28,14 +32,31 @@ def test_json_is_the_protobuf_mapping_on_one_line(response: ocr_pb2.RecognizeRes
     assert parsed["pages"][0]["lines"][0]["words"][0]["quad"]["topRight"] == {"x": 98.0, "y": 10.0}
 
 
-def test_tsv_has_tesseracts_columns_and_levels(response: ocr_pb2.RecognizeResponse) -> None:
-    header, *rows = [line.split("\t") for line in Rendering.TSV.render(response).splitlines()]
-    assert " ".join(header) == ("level page_num block_num par_num line_num word_num left top width height conf text")
-    assert [row[0] for row in rows] == ["1", "2", "3", "4", "5", "5", "1", "2", "3", "4", "5"]
-    assert rows[0] == ["1", "1", "0", "0", "0", "0", "0", "0", "200", "100", "-1", ""]
-    assert rows[4] == ["5", "1", "1", "1", "1", "1", "0", "10", "98", "20", "50.00", "Größe"]
+@pytest.mark.parametrize(
+    ("rendering", "beginning"),
+    [
+        (Rendering.TSV, b"level\tpage_num\t"),
+        (Rendering.HOCR, b"<?xml"),
+        (Rendering.ALTO, b"<?xml"),
+        (Rendering.PDF, b"%PDF-1.7"),
+    ],
+)
+def test_files_are_taken_as_the_server_made_them(
+    response: ocr_pb2.RecognizeResponse, rendering: Rendering, beginning: bytes
+) -> None:
+    assert len(rendering.outputs) == 1
+    assert rendering.render(response).startswith(beginning)
 
 
-def test_an_empty_page_has_a_row_of_its_own() -> None:
-    response = ocr_pb2.RecognizeResponse(pages=[ocr_pb2.Page(number=1, width=3, height=4)])
-    assert len(Rendering.TSV.render(response).splitlines()) == 2
+@pytest.mark.parametrize(
+    ("name", "rendering"),
+    [
+        ("scan.ocr.pdf", Rendering.PDF),
+        ("SCAN.TXT", Rendering.TEXT),
+        ("a.hocr", Rendering.HOCR),
+        ("alto.xml", Rendering.ALTO),
+        ("scan.docx", None),
+    ],
+)
+def test_the_name_of_a_file_says_its_form(name: str, rendering: Rendering | None) -> None:
+    assert Rendering.of_file(name) is rendering

@@ -77,7 +77,7 @@ def _image(pdf: pikepdf.Pdf, decoded: Decoded, body: bytes) -> pikepdf.Object:
     if image.mode == "1":
         return _group4(pdf, image)
     if image.mode == "CMYK":
-        return _object(pdf, image, zlib.compress(image.tobytes()), Name.FlateDecode, Name.DeviceCMYK)
+        return _object(pdf, image, zlib.compress(image.tobytes()), Name.FlateDecode, Name.DeviceCMYK, bits=8)
     if image.format == "PNG":
         whole = _png(pdf, image, body)
         if whole is not None:
@@ -94,8 +94,10 @@ def _jpeg(pdf: pikepdf.Pdf, image: Image.Image, body: bytes) -> pikepdf.Object:
     components = len(image.getbands())
     space = _profile(pdf, image, components) or _SPACES[components]
     # Adobe's four-component JPEGs hold ink upside down, and PDF readers take them as they are.
-    inverted = {"Decode": Array([1, 0] * 4)} if components == 4 and "adobe" in image.info else {}
-    return _object(pdf, image, body, Name.DCTDecode, space, **inverted)
+    entries: dict[str, pikepdf.Object] = {}
+    if components == 4 and "adobe" in image.info:
+        entries["Decode"] = Array([1, 0] * 4)
+    return _object(pdf, image, body, Name.DCTDecode, space, bits=8, **entries)
 
 
 def _group4(pdf: pikepdf.Pdf, image: Image.Image) -> pikepdf.Object:
@@ -159,7 +161,7 @@ def _object(
     filter_: pikepdf.Object,
     space: pikepdf.Object,
     *,
-    bits: int = 8,
+    bits: int,
     **entries: pikepdf.Object,
 ) -> pikepdf.Object:
     return pdf.make_indirect(

@@ -117,9 +117,9 @@ def add_layers(pdf: pikepdf.Pdf, layers: Sequence[Layer]) -> None:
 def _add_font(page: pikepdf.Page, made: pikepdf.Object) -> None:
     """Give the page the font: in resources of its own, as others may share those it has."""
     inherited = _inherited(page.obj, "/Resources")
-    resources = Dictionary(inherited) if isinstance(inherited, Dictionary) else Dictionary()
+    resources = Dictionary(dict(inherited.items())) if isinstance(inherited, Dictionary) else Dictionary()
     fonts = resources.get("/Font")
-    resources.Font = Dictionary(fonts) if isinstance(fonts, Dictionary) else Dictionary()
+    resources.Font = Dictionary(dict(fonts.items())) if isinstance(fonts, Dictionary) else Dictionary()
     resources.Font[f"/{layer.FONT}"] = made
     page.obj.Resources = resources
 
