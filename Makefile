@@ -28,7 +28,7 @@ check: setup  ## ruff, mypy, policy lint, generated stubs
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(PY) -m jail.seccomp --check
+	@$(PY) -m jail.lint
 	@$(PY) proto/generate.py --check
 
 serve: setup  ## serve on 127.0.0.1:50051
