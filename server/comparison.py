@@ -10,6 +10,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 
 from cloister.v1 import ocr_pb2
 
@@ -22,6 +23,7 @@ _CELL_PX = 64.0
 _MOST_WORDS = 2000
 _LONGEST = 100
 _MOST_CELLS = 400
+_MOST_PAIRS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def agreement(control: Sequence[ocr_pb2.Page], candidate: Sequence[ocr_pb2.Page]
 
 
 def _of_page(control: list[_Word], candidate: list[_Word]) -> Agreement:
-    near = list(_overlaps(control, candidate))
+    near = list(islice(_overlaps(control, candidate), _MOST_PAIRS))
     matched: dict[int, int] = {}
     taken: set[int] = set()
     overlap_sum = 0.0

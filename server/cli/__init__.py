@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import boxes, doctor, ocr, serve
+from server.cli import boxes, compare, doctor, ocr, serve
 
 app = typer.Typer(
     name="cloister",
@@ -16,4 +16,5 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ocr")(ocr.ocr)
 app.command("boxes")(boxes.boxes)
+app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)

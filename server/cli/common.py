@@ -16,7 +16,7 @@ from jail.errors import JailError
 from server import app, telemetry
 from server.client import AsyncClient
 from server.errors import CloisterError
-from server.settings import Settings, SettingsError, load
+from server.settings import Settings, SettingsError, Shadow, load
 
 STDIN = "-"
 
@@ -53,9 +53,12 @@ def explained() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def connected(address: str | None, config: Path | None) -> AsyncIterator[AsyncClient]:
+async def connected(
+    address: str | None, config: Path | None, engines: tuple[str, ...] = ()
+) -> AsyncIterator[AsyncClient]:
     """A client of the server at ``address``, or of one that lives as long as the block and that only we can reach.
 
+    ``engines`` are those that the latter runs; by default as the settings say.
     Raises `SettingsError` and `JailError` where such a one can't be started.
     """
     settings = load(config)
@@ -66,6 +69,8 @@ async def connected(address: str | None, config: Path | None) -> AsyncIterator[A
     with tempfile.TemporaryDirectory(prefix="cloister-") as folder:
         # The folder is ours alone (mode 0700), and so is the socket in it.
         private = _listening_at(settings, f"unix:{folder}/socket")
+        if engines:
+            private = private.model_copy(update={"engines": engines, "default_engine": "", "shadow": Shadow()})
         async with (
             app.running(private, log=telemetry.logger(private.log.format, quiet=True)) as server,
             AsyncClient(server.address, deadline_s=private.limits.deadline_cap_s) as client,

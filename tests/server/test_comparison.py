@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from cloister.v1 import ocr_pb2
+from server.comparison import Agreement, Rules, agreement
+
+EXACT = Rules()
+
+
+def page(*words: tuple[str, float, float], number: int = 1) -> ocr_pb2.Page:
+    """Words of 20 px height at (left, right)."""
+    made = ocr_pb2.Page(number=number, width=1000, height=100)
+    line = made.lines.add()
+    for text, left, right in words:
+        word = line.words.add(text=text, confidence=0.5)
+        for corner, x, y in (
+            (word.quad.top_left, left, 10),
+            (word.quad.top_right, right, 10),
+            (word.quad.bottom_right, right, 30),
+            (word.quad.bottom_left, left, 30),
+        ):
+            corner.x, corner.y = x, y
+    return made
+
+
+def compared(control: ocr_pb2.Page, candidate: ocr_pb2.Page, rules: Rules = EXACT) -> Agreement:
+    return agreement([control], [candidate], rules)
+
+
+TWO = page(("total", 0, 100), ("19.78", 200, 300))
+
+
+def test_the_same_reading_agrees_wholly() -> None:
+    found = compared(TWO, TWO)
+    assert (found.matched, found.same_text, found.only_control, found.only_candidate) == (2, 2, 0, 0)
+    assert (found.word_agreement, found.character_error_rate, found.mean_overlap) == (1.0, 0.0, 1.0)
+
+
+def test_words_are_matched_by_place_and_compared_by_text() -> None:
+    found = compared(TWO, page(("19.76", 205, 300), ("total", 3, 98)))
+    assert (found.matched, found.same_text) == (2, 1)
+    assert found.word_agreement == 0.5
+    assert found.character_error_rate == pytest.approx(0.1)
+    assert 0.9 < found.mean_overlap < 1
+
+
+def test_what_only_one_found_is_counted_with_its_characters() -> None:
+    found = compared(TWO, page(("total", 0, 100), ("x", 500, 520)))
+    assert (found.only_control, found.only_candidate, found.character_errors) == (1, 1, 6)
+
+
+def test_merged_and_split_words_are_told_apart() -> None:
+    apart, together = page(("due", 0, 50), ("now", 60, 110)), page(("duenow", 0, 110))
+    assert (compared(apart, together).merged, compared(apart, together).split) == (1, 0)
+    assert (compared(together, apart).merged, compared(together, apart).split) == (0, 1)
+
+
+def test_rules_say_what_makes_no_difference() -> None:
+    shouted = page(("TOTAL:", 0, 100), ("19.78", 200, 300))
+    assert compared(TWO, shouted).same_text == 1
+    assert compared(TWO, shouted, Rules(ignore_case=True)).same_text == 1
+    assert compared(TWO, shouted, Rules(ignore_case=True, ignore_punctuation=True)).same_text == 2
+
+
+def test_empty_readings_agree_and_a_missing_page_counts_as_its_words() -> None:
+    assert compared(page(), page()).word_agreement == 1.0
+    found = agreement([TWO, page(("more", 0, 10), number=2)], [TWO], EXACT)
+    assert (found.matched, found.only_control) == (2, 1)
+
+
+def test_a_reading_made_to_be_slow_is_compared_soon() -> None:
+    started = time.perf_counter()
+    compared(page(*[("w" * 1000, 0, 1000)] * 3000), page(*[("v" * 1000, 0, 1000)] * 3000))
+    compared(page(("w", -1e9, 1e9)), page(("w", -1e9, 1e9)))
+    assert time.perf_counter() - started < 60
