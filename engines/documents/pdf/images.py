@@ -141,7 +141,8 @@ def _chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _saved(image: Image.Image, format_: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format_, **options)
+    # Of an image that is still tied to its file, Pillow compares the files' paths, and asks where it runs for that.
+    image.copy().save(buffer, format_, **options)
     return buffer.getvalue()
 
 
