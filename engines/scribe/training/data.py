@@ -45,9 +45,9 @@ def synthetic(first: int, shards: int, settings: DataSettings) -> None:
         print(f"synthetic {shard:05}", flush=True)
 
 
-def real_lines(first: int, rounds: int, settings: DataSettings, cuts: Path | None) -> None:
+def real_lines(first: int, rounds: int, settings: DataSettings, cuts: Path | None, cases: Path | None) -> None:
     """``rounds`` passes over the real lines, each distorted anew; the held-back lines go, undistorted, to `held/`."""
-    lines = real.lines(cuts)
+    lines = real.lines(cuts, cases)
     kept = [line for line in lines if not line.held]
     for pass_ in range(first, first + rounds):
         order = np.random.default_rng([settings.seed, 1, pass_]).permutation(len(kept))
@@ -61,7 +61,7 @@ def real_lines(first: int, rounds: int, settings: DataSettings, cuts: Path | Non
                 made = real.augmented(rng, kept, int(i))
                 if made is not None:
                     windows.append(made[0])
-                    notes.append({"text": made[1], "kind": "real", "look": "real"})
+                    notes.append({"text": made[1], "kind": "cased" if made[2] else "real", "look": "real"})
             write(SHARDS / "real", name, windows, notes)
             print(f"real {name}", flush=True)
     if not (SHARDS / "held" / "real.jsonl").exists():
@@ -82,13 +82,14 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--cuts", type=Path, help="windows of long real lines, from `align`")
+    parser.add_argument("--cases", type=Path, help="the case that real lines show, from `case`")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     settings = DataSettings()
     if given.what == "synthetic":
         synthetic(given.first, given.shards, settings)
     elif given.what == "real":
-        real_lines(given.first, given.rounds, settings, given.cuts)
+        real_lines(given.first, given.rounds, settings, given.cuts, given.cases)
     else:
         maker = Maker(Corpus(RUNS / "pools.json"), fonts.load(RUNS / "fonts.json"), settings)
         made = [maker.make(np.random.default_rng([settings.seed + 1, i])) for i in range(3000)]

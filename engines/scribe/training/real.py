@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -30,12 +30,13 @@ _SQUEEZE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class RealLine:
-    """A crop uint8 (h, w) and its text; ``held``: not for training."""
+    """A crop uint8 (h, w) and its text. ``held``: not for training; ``cased``: the text has the case that shows."""
 
     name: str
     pixels: Grey
     text: str
     held: bool
+    cased: bool = False
 
 
 def data_folder() -> Path:
@@ -43,7 +44,7 @@ def data_folder() -> Path:
     return Path(os.environ.get("CLOISTER_DATA", "../shared/data"))
 
 
-def lines(cuts: Path | None = None) -> list[RealLine]:
+def lines(cuts: Path | None = None, cases: Path | None = None) -> list[RealLine]:
     """Every crop whose text is in the alphabet. With ``cuts`` (JSON lines: name, start, end as shares of the crop's
     width, text) pieces of long lines are added, and lines whose truth was found wrong (text null) are left out."""
     archive = zipfile.ZipFile(data_folder() / "sroie-lines.zip")
@@ -74,6 +75,13 @@ def lines(cuts: Path | None = None) -> list[RealLine]:
                         name, pixels[:, int(start * width) : max(int(end * width), int(start * width) + 4)], piece, held
                     )
                 )
+    if cases is not None:
+        rows = [json.loads(row) for row in cases.read_text().splitlines()]
+        shown = {(row["name"], row["text"]): row["cased"] for row in rows}
+        found = [
+            replace(line, text=shown[line.name, line.text], cased=True) if (line.name, line.text) in shown else line
+            for line in found
+        ]
     return found
 
 
@@ -85,14 +93,14 @@ def plain(line: RealLine) -> Grey | None:
     return pad(np.asarray(cv2.resize(line.pixels, (width, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8))
 
 
-def augmented(rng: Rng, kept: list[RealLine], index: int) -> tuple[Grey, str] | None:
+def augmented(rng: Rng, kept: list[RealLine], index: int) -> tuple[Grey, str, bool] | None:
     """Line ``index`` as a window: margins, height and width varied, sometimes worn; short ones are joined to a second
-    one."""
-    pixels, text = kept[index].pixels, kept[index].text
+    one. Gives the window, its text, and whether its case is known."""
+    pixels, text, known = kept[index].pixels, kept[index].text, kept[index].cased
     if pixels.shape[1] / pixels.shape[0] < 3.5 and rng.random() < 0.35:
         other = kept[int(rng.integers(len(kept)))]
         if other.pixels.shape[1] / other.pixels.shape[0] < 4:
-            pixels, text = _join(rng, pixels, other.pixels), f"{text} {other.text}"
+            pixels, text, known = _join(rng, pixels, other.pixels), f"{text} {other.text}", known and other.cased
     h, w = pixels.shape
     top, bottom = rng.normal(0, 0.06) * h, h + rng.normal(0, 0.06) * h
     left, right = rng.uniform(-0.05, 0.7) * _SIDE * h, w - rng.uniform(-0.05, 0.7) * _SIDE * h
@@ -138,7 +146,7 @@ def augmented(rng: Rng, kept: list[RealLine], index: int) -> tuple[Grey, str] | 
         window = distort.grey(np.clip(tone, 0, 1))
         if rng.random() < 0.3:
             window = distort.jpeg(rng, window)
-    return pad(np.asarray(window, np.uint8)), text
+    return pad(np.asarray(window, np.uint8)), text if known else text.upper(), known
 
 
 def _join(rng: Rng, first: Grey, second: Grey) -> Grey:

@@ -112,7 +112,7 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         optimiser.step()
         follow(ema, net, min(settings.ema, (1 + step) / (20 + step)))
         step += 1
-        total += float(loss)
+        total += float(loss.detach())
         if step % 50 == 0:
             figures = {"loss": round(total / 50, 4), "rate": rate(settings, step)}
             seconds = round(time.monotonic() - since, 1)
@@ -133,9 +133,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=TrainSettings().steps)
     parser.add_argument("--peak-rate", type=float, default=TrainSettings().peak_rate)
     parser.add_argument("--real-share", type=float, default=TrainSettings().real_share)
+    parser.add_argument("--warmup", type=int, default=TrainSettings().warmup)
     parser.add_argument("--start", type=Path, help="weights to begin from")
     given = parser.parse_args()
-    settings = replace(TrainSettings(), steps=given.steps, peak_rate=given.peak_rate, real_share=given.real_share)
+    settings = replace(
+        TrainSettings(),
+        steps=given.steps,
+        peak_rate=given.peak_rate,
+        real_share=given.real_share,
+        warmup=given.warmup,
+    )
     train(RUNS / given.run, settings, given.start)
 
 

@@ -71,7 +71,10 @@ class Maker:
         margin_top, margin_bottom = _margin(rng), _margin(rng)
         strip = height * (1 + margin_top + margin_bottom)
         columns = int(WIDTH * strip / HEIGHT / aspect) + 4 * int(height)
-        line = render.line(rng, font, text, height=height, neighbours=neighbours, columns=max(columns * 3, 64))
+        try:
+            line = render.line(rng, font, text, height=height, neighbours=neighbours, columns=max(columns * 3, 64))
+        except OSError:  # FreeType gives up on this glyph at this size ("raster overflow"): draw another font
+            return None
         unit = line.bottom - line.top
         if unit < 5:
             return None

@@ -1,0 +1,116 @@
+"""Find the case that real lines show, whose truth is all capitals: `python -m engines.scribe.training.case RUN`.
+
+Folding case inside the loss lets a net settle on any mixture of cases in the real lines' look. So where a trained net
+reads a line rightly but for case, its columns say where each letter stands, and the letters' heights say the case:
+small letters without ascenders are about 0.7 of a capital. A word's letters after the first share one case. Writes
+runs/RUN/cases.jsonl: name, text, cased; other lines stay folded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engines.scribe.recogniser.decode import greedy
+from engines.scribe.training.net import WordNet
+from engines.scribe.training.real import lines, plain
+from engines.scribe.training.settings import RUNS
+
+_TELLING = set("ACEGMNOPQRSUVWXYZ")
+"""Letters whose small form has no ascender."""
+_SMALL = 0.84
+_LITTLE_WORDS = set("TO THE FOR BY IN IS OF IT BE THIS THAT HAVE WITH TILL LESS KEEP".split())
+
+
+def heights(window: NDArray[np.uint8], columns: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Height above the baseline of what stands at each of ``columns``, px; NaN where there is no ink."""
+    pixels = window.astype(np.float64)
+    ground, dark = np.median(pixels), np.percentile(pixels, 1)
+    inked = pixels < ground - 0.42 * (ground - dark)
+    gaps = np.diff(columns)
+    before, after = np.concatenate([[12], gaps]), np.concatenate([gaps, [12]])
+    tops, bottoms = np.full(len(columns), np.nan), np.full(len(columns), np.nan)
+    for i, column in enumerate(columns):
+        left = max(0, int(column - min(before[i] / 2, 7)))
+        right = int(column + min(after[i] / 2, 7)) + 1
+        rows = np.flatnonzero(inked[:, left:right].any(1))
+        if not len(rows):
+            continue
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+        run = max(runs, key=len)
+        tops[i], bottoms[i] = run[0], run[-1] + 1
+    return np.asarray(np.nanmedian(bottoms) - tops)
+
+
+def cased(text: str, rises: NDArray[np.float64]) -> str | None:
+    """``text`` (capitals) in the case that the letters' heights show; None where they do not tell."""
+    letters = np.array([c.isalnum() for c in text])
+    known = rises[letters & ~np.isnan(rises)]
+    if len(known) < 2:
+        return None
+    tall = np.percentile(known, 85)
+    out = list(text)
+    lower_line = [rises[i] < _SMALL * tall for i, c in enumerate(text) if c in _TELLING and not np.isnan(rises[i])]
+    if not lower_line or not any(lower_line):
+        return text
+    at = 0
+    for n, word in enumerate(text.split(" ")):
+        if not any(c.isdigit() for c in word):
+            first = next((i for i, c in enumerate(word) if c.isalpha()), 0)
+            small = [
+                rises[at + i] < _SMALL * tall
+                for i, c in enumerate(word)
+                if c in _TELLING and i > first and not np.isnan(rises[at + i])
+            ]
+            share = np.mean(small) if small else float(np.mean(lower_line))
+            if 0.3 < share < 0.7:
+                return None
+            if share >= 0.7:
+                for i, c in enumerate(word):
+                    if i > first:
+                        out[at + i] = c.lower()
+                initial = word[first] if first < len(word) else ""
+                if initial in _TELLING and not np.isnan(rises[at + first]):
+                    if rises[at + first] < _SMALL * tall:
+                        out[at + first] = initial.lower()
+                elif n and word in _LITTLE_WORDS:
+                    out[at + first] = initial.lower()
+        at += len(word) + 1
+    return "".join(out)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--cuts", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(2)
+    cv2.setNumThreads(1)
+    net = WordNet()
+    net.load_state_dict(torch.load(RUNS / given.run / "ema.pt", weights_only=True))
+    net.eval()
+    found = [(line, window) for line in lines(given.cuts) if not line.held and (window := plain(line)) is not None]
+    told = 0
+    with (RUNS / given.run / "cases.jsonl").open("w") as file, torch.no_grad():
+        for at in range(0, len(found), 32):
+            some = found[at : at + 32]
+            readings = greedy(net(torch.from_numpy(np.stack([window for _, window in some]))).numpy(), 4)
+            for (line, window), reading in zip(some, readings, strict=True):
+                if reading.text.upper() != line.text:
+                    continue
+                text = cased(line.text, heights(window, reading.columns))
+                if text is not None:
+                    told += 1
+                    file.write(json.dumps({"name": line.name, "text": line.text, "cased": text}) + "\n")
+    print(f"{told} of {len(found)} lines")
+
+
+if __name__ == "__main__":
+    main()
