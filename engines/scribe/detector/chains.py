@@ -1,4 +1,4 @@
-"""Chains: letters linked to their neighbours, and chains that go on along one baseline or lie in layers."""
+"""Chains: letters linked to their neighbours, and chains that go on along one baseline."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ WORD_GAP = 2.2
 """Chains of a line are at most this many line heights apart; wider gaps are columns."""
 SAME_INK = 0.4
 """The fainter of two neighbours in a chain has at least this part of the other's contrast: creases have less."""
-STACKED = 0.25
-"""Lines this close above one another, in letter heights, are layers of broken letters."""
 
 
 def chained(letters: Regions) -> Indices:
@@ -72,25 +70,6 @@ def joined(chain: Lines) -> Indices:
     return _chains(len(chain), first, second, cost)
 
 
-def stacks(line: Lines) -> Indices:
-    """A label for each line: layers of broken letters, one close above the other, share theirs."""
-    top, middle = line.base - line.rise, (line.start + line.end) / 2
-    reach = STACKED * line.size + np.abs(line.slope) * (line.end - line.start)
-    upper, lower = points_in_boxes((middle, top), (line.start, line.base - line.size / 2, line.end, line.base + reach))
-    gap = top[lower] - line.at(middle[lower], upper)
-    small = np.minimum(line.size[upper], line.size[lower])
-    shared = np.minimum(line.end[upper], line.end[lower]) - np.maximum(line.start[upper], line.start[lower])
-    width = line.end - line.start
-    fits = (
-        _before(top, upper, lower)
-        & (np.abs(gap) <= STACKED * small)
-        & (np.maximum(line.size[upper], line.size[lower]) <= 3 * small)
-        & (shared >= 0.4 * np.minimum(width[upper], width[lower]))
-        & (line.light[upper] == line.light[lower])
-    )
-    return _connected(len(line), upper[fits], lower[fits])
-
-
 def _before(x: Floats, first: Indices, second: Indices) -> NDArray[np.bool_]:
     """True where the first starts left of the second; equal starts count by index, so that no chain closes."""
     return np.asarray((x[first] < x[second]) | ((x[first] == x[second]) & (first < second)), np.bool_)
@@ -113,15 +92,3 @@ def _cheapest(count: int, first: Indices, second: Indices, cost: Floats) -> Indi
     order = np.argsort(-cost, kind="stable")
     best[first[order]] = second[order]  # the last written, the cheapest, stays
     return best
-
-
-def _connected(count: int, first: Indices, second: Indices) -> Indices:
-    """Labels (count,): the smallest index among all that pairs connect."""
-    label = np.arange(count)
-    while True:
-        before = label.copy()
-        np.minimum.at(label, first, label[second])
-        np.minimum.at(label, second, label[first])
-        label = label[label]
-        if (label == before).all():
-            return label

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.scribe.detector.chains import chained, joined, stacks
+from engines.scribe.detector.chains import chained, joined
 from engines.scribe.detector.fit import Lines, Regions, fit, skew
-from engines.scribe.detector.pieces import stacked, united, whole_letters, with_marks
+from engines.scribe.detector.pieces import stacked, united, with_marks
 from engines.scribe.detector.textness import plausible
 
 MIN_HEIGHT = 4.0
@@ -33,11 +33,5 @@ def lines(found: Regions) -> Lines:
     label = joined(fitted)[label]
     _, label = np.unique(label, return_inverse=True)
     fitted = fit(letters, label, skew=slope)
-    stack = stacks(fitted)
-    if (stack != np.arange(len(stack))).any():
-        broken = np.bincount(stack, minlength=len(stack))[stack] > 1
-        letters, label = whole_letters(letters, stack[label], broken[label])
-        _, label = np.unique(label, return_inverse=True)
-        fitted = fit(letters, label, skew=slope)
     fitted = with_marks(fitted, marks)
     return fitted.take(plausible(fitted))

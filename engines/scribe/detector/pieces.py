@@ -1,11 +1,10 @@
-"""Pieces of letters: colons of two dots, letters broken in layers, and the marks around a line."""
+"""Pieces of letters: colons of two dots, parts of broken letters, and the marks around a line."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.scribe.detector.fit import Lines, Regions
 from engines.scribe.detector.near import Indices, points_in_boxes
@@ -42,27 +41,6 @@ def united(first: Regions, second: Regions) -> Regions:
     ):
         out[name] = choose(first[name], second[name])
     return out
-
-
-def whole_letters(letters: Regions, label: Indices, broken: NDArray[np.bool_]) -> tuple[Regions, Indices]:
-    """Letters and labels, with pieces of ``broken`` ones that stand one above the other in a label made one letter."""
-    pieces = letters[broken]
-    order = np.lexsort((pieces["x0"], label[broken]))
-    pieces, owner = pieces[order], label[broken][order]
-    span = float(pieces["x1"].max()) + 2
-    reach = np.maximum.accumulate(pieces["x1"] + owner * span)
-    new = np.concatenate([[True], pieces["x0"][1:] + owner[1:] * span >= reach[:-1]])
-    first = np.flatnonzero(new)
-    whole = pieces[first]
-    for name, gather in (
-        ("x1", np.maximum),
-        ("y0", np.minimum),
-        ("y1", np.maximum),
-        ("area", np.add),
-        ("perimeter", np.add),
-    ):
-        whole[name] = gather.reduceat(pieces[name], first)
-    return np.concatenate([letters[~broken], whole]), np.concatenate([label[~broken], owner[first]])
 
 
 def with_marks(line: Lines, marks: Regions) -> Lines:
