@@ -5,6 +5,7 @@ Boxes are (left, top, right, bottom) as shares of the shown page's width and hei
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import io
 import json
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Box = tuple[float, float, float, float]
+
+_FINE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,39 +42,52 @@ class Reader:
 
 
 def pdfium(body: bytes) -> list[Seen]:
-    import pypdfium2 as binding
+    import pypdfium2
+    from pypdfium2 import raw
 
-    document = binding.PdfDocument(body)
+    document = pypdfium2.PdfDocument(body)
     page = document[0]
     text_page = page.get_textpage()
-    width, height = page.get_size()
     words: list[Seen] = []
-    word, boxes = "", []
-    for index in range(text_page.count_chars() + 1):
-        character = text_page.get_text_range(index, 1) if index < text_page.count_chars() else " "
-        if character.isspace() or not character:
-            if word:
-                words.append(Seen(word, _around(boxes)))
-            word, boxes = "", []
+    units: list[int] = []
+    boxes: list[Box] = []
+    count = text_page.count_chars()
+    for index in range(count + 1):
+        unit = raw.FPDFText_GetUnicode(text_page, index) if index < count else 0x20
+        if unit <= 0x20:
+            if units:
+                text = b"".join(unit.to_bytes(2, "little") for unit in units).decode("utf-16-le")
+                words.append(Seen(text, _around(boxes)))
+            units, boxes = [], []
             continue
-        word += character
+        units.append(unit)
         left, bottom, right, top = text_page.get_charbox(index, loose=False)
-        corners = [_shown(page, width, height, x, y) for x, y in ((left, bottom), (right, top))]
-        boxes.append((*map(min, zip(*corners, strict=True)), *map(max, zip(*corners, strict=True))))
+        corners = [_shown(page, x, y) for x, y in ((left, bottom), (right, bottom), (right, top), (left, top))]
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        boxes.append((min(xs), min(ys), max(xs), max(ys)))
     for thing in (text_page, page, document):
         thing.close()
     return words
 
 
-def _shown(page: object, width: float, height: float, x: float, y: float) -> tuple[float, float]:
-    import ctypes
-
+def _shown(page: object, x: float, y: float) -> tuple[float, float]:
+    """A point of user space as shares of the shown page."""
     from pypdfium2 import raw
 
-    fine = 1 << 16
     across, down = ctypes.c_int(), ctypes.c_int()
-    raw.FPDF_PageToDevice(page, 0, 0, fine, fine, 0, x, y, across, down)
-    return across.value / fine, down.value / fine
+    raw.FPDF_PageToDevice(page, 0, 0, _FINE, _FINE, 0, x, y, across, down)
+    return across.value / _FINE, down.value / _FINE
+
+
+def _shown_size(body: bytes) -> tuple[float, float]:
+    """Of the first page in units of user space, cropped and turned."""
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(body)
+    try:
+        return document[0].get_size()
+    finally:
+        document.close()
 
 
 def mupdf(body: bytes) -> list[Seen]:
@@ -79,15 +95,22 @@ def mupdf(body: bytes) -> list[Seen]:
 
     with pymupdf.open(stream=body, filetype="pdf") as document:
         page = document[0]
-        # Words come in the space of the page before it is turned.
-        turn, shown = page.rotation_matrix, page.rect
-        words = []
-        for left, top, right, bottom, text, *_ in page.get_text("words", sort=False):
-            box = pymupdf.Rect(left, top, right, bottom) * turn
-            words.append(
-                Seen(text, (box.x0 / shown.width, box.y0 / shown.height, box.x1 / shown.width, box.y1 / shown.height))
-            )
-        return words
+        # Words come in the space of the page before it is turned; the page's box after.
+        width, height = page.rect.width, page.rect.height
+        if page.rotation % 180:
+            width, height = height, width
+        return [
+            Seen(text, _turned((left / width, top / height, right / width, bottom / height), page.rotation))
+            for left, top, right, bottom, text, *_ in page.get_text("words", sort=False)
+        ]
+
+
+def _turned(box: Box, degrees: int) -> Box:
+    """Shares of a page once it is turned clockwise."""
+    left, top, right, bottom = box
+    for _ in range(degrees // 90):
+        left, top, right, bottom = 1 - bottom, left, 1 - top, right
+    return left, top, right, bottom
 
 
 def pdfminer(body: bytes) -> list[Seen]:
@@ -109,12 +132,12 @@ def poppler(body: bytes) -> list[Seen]:
         command = ["pdftotext", "-bbox", "-cropbox", file.name, "-"]
         out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", out))
+    # The size it states is that of the page before it is turned.
+    width, height = _shown_size(body)
     words = []
-    for page in root.iter("{http://www.w3.org/1999/xhtml}page"):
-        width, height = float(page.get("width", 1)), float(page.get("height", 1))
-        for word in page.iter("{http://www.w3.org/1999/xhtml}word"):
-            box = [float(word.get(key, 0)) for key in ("xMin", "yMin", "xMax", "yMax")]
-            words.append(Seen(word.text or "", (box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
+    for word in root.iter("{http://www.w3.org/1999/xhtml}word"):
+        box = [float(word.get(key, 0)) for key in ("xMin", "yMin", "xMax", "yMax")]
+        words.append(Seen(word.text or "", (box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
     return words
 
 

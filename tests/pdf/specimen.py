@@ -15,7 +15,7 @@ from engines.documents.pdf import reading, writing
 
 LIMITS = Limits(pixels=40_000_000, pages=100)
 WORDS = tuple(
-    "Invoice total due within thirty days of receipt Subtotal Discount 14.03.2026 18:42 A4 VAT number DE-204 17%"  # noqa: SIM905
+    "Invoice total due within thirty days of receipt Subtotal Discount 14.03.2026 18:42 A4 VAT number DE-204 17%"
     " Müller & Söhne naïve façade “quoted” €19.95 (net) C/O e.g. https://example.org/x?y=1 Nr. 20417 well-known"
     " quick brown fox jumps over lazy dog 𝔘".split()
 )
