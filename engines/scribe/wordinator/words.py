@@ -15,8 +15,8 @@ from engines.scribe.wordinator.stitch import Strip, stitched
 from engines.scribe.wordinator.trace import Act, Decision
 
 NOISE = 0.5
-"""Words are noise whose confidence, to the power of one over the root of their length, is lower. Found on receipts and forms
-with weights 0.2; worth finding again with others."""
+"""Words are noise whose confidence, to the power of one over the root of their length, is lower. Found on receipts and
+forms with weights 0.2; worth finding again with others."""
 NOISE_SHORT = 0.8
 """So are words of one character of lower confidence than this."""
 INK_TOP = HEIGHT * MARGIN / (1 + 2 * MARGIN)
