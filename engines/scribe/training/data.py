@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -46,9 +47,12 @@ def synthetic(first: int, shards: int, settings: DataSettings) -> None:
 
 
 def real_lines(first: int, rounds: int, settings: DataSettings, cuts: Path | None, cases: Path | None) -> None:
-    """``rounds`` passes over the real lines, each distorted anew; the held-back lines go, undistorted, to `held/`."""
+    """``rounds`` passes over the real lines, each distorted anew; with ``cases``, over those whose case is known alone.
+
+    The held-back lines go, undistorted, to `held/`.
+    """
     lines = real.lines(cuts, cases)
-    kept = [line for line in lines if not line.held]
+    kept = [line for line in lines if not line.held and (line.cased or cases is None)]
     for pass_ in range(first, first + rounds):
         order = np.random.default_rng([settings.seed, 1, pass_]).permutation(len(kept))
         for part in range(0, len(order), settings.shard):
@@ -82,10 +86,13 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--cuts", type=Path, help="windows of long real lines, from `align`")
+    parser.add_argument("--kind", help="synthetic windows of this kind alone")
     parser.add_argument("--cases", type=Path, help="the case that real lines show, from `case`")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     settings = DataSettings()
+    if given.kind:
+        settings = replace(settings, kinds={given.kind: 1.0})
     if given.what == "synthetic":
         synthetic(given.first, given.shards, settings)
     elif given.what == "real":
