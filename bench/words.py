@@ -34,7 +34,7 @@ _PAGES = ("sroie", "funsd", "scribe_bench", "wildreceipt")
 _FOLDED = {"sroie"}
 """Sets whose truth is upper case whatever the page shows."""
 _BY_WORD = {"funsd"}
-"""Sets whose quads of lines hold several lines: their words' quads are taken. A third of FUNSD's is handwriting."""
+"""Sets whose quads of lines hold several lines: their words' quads are taken. Some of FUNSD's are written by hand."""
 _MADE = ("letters", "receipts", "photos", "negatives")
 
 Grey = NDArray[np.uint8]
