@@ -51,6 +51,15 @@ def windows(page: Page) -> Windows:
 
 def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
     """Lines of a grey page in reading order, in px of the copy searched, and px of the page per px of the copy."""
+    grey, scale = working_copy(grey)
+    found = lines(regions(grey))
+    y = found.base - found.rise
+    boxes = np.stack([found.start, y, found.end, found.base + found.drop], axis=1)
+    return found.take(reading_order(boxes, skew(found))), scale
+
+
+def working_copy(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """The copy of a grey page that is searched, and px of the page per px of the copy."""
     height, width = grey.shape
     scale = 1.0
     if height * width > MAX_AREA:
@@ -61,7 +70,4 @@ def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
         size = (max(1, round(width / scale)), max(1, round(height / scale)))
         how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
         grey = np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
-    found = lines(regions(grey))
-    y = found.base - found.rise
-    boxes = np.stack([found.start, y, found.end, found.base + found.drop], axis=1)
-    return found.take(reading_order(boxes, skew(found))), scale
+    return grey, scale

@@ -15,6 +15,12 @@ MIN_HEIGHT = 4.0
 
 def lines(found: Regions) -> Lines:
     """Lines of the regions ``found`` (array of `regions.REGION`), both polarities, in no order."""
+    fitted = candidates(found)
+    return fitted.take(plausible(fitted))
+
+
+def candidates(found: Regions) -> Lines:
+    """Every line of the regions, print or not."""
     height = found["y1"] - found["y0"]
     width = found["x1"] - found["x0"]
     letter = (height >= MIN_HEIGHT) & (width <= 12 * height)
@@ -33,5 +39,4 @@ def lines(found: Regions) -> Lines:
     label = joined(fitted)[label]
     _, label = np.unique(label, return_inverse=True)
     fitted = fit(letters, label, skew=slope)
-    fitted = with_marks(fitted, marks)
-    return fitted.take(plausible(fitted))
+    return with_marks(fitted, marks)
