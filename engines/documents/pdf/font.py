@@ -7,6 +7,7 @@ words, which slanted lines want (see `layer`).
 
 from __future__ import annotations
 
+import codecs
 import math
 import zlib
 from pathlib import Path
@@ -36,8 +37,9 @@ _DEALT = range(0xD800, 0xF900)
 """Surrogates and the private use area."""
 _ENTRIES_A_BLOCK = 100
 
-# Read when the module is loaded, in the zygote: a cell can open nothing.
+# Read when the module is loaded, in the zygote: a cell can open nothing, a codec's module included.
 _FONT_FILE = FILE.read_bytes()
+_UTF_16 = codecs.lookup("utf-16-be")
 
 
 class Codes:
@@ -83,7 +85,7 @@ class Codes:
         rows = sorted({code >> 8 for code in self._used})
         ranges = [f"<{row:02X}00> <{row:02X}FF> <{row:02X}00>" for row in rows]
         singles = [
-            f"<{code:04X}> <{text.encode('utf-16-be', 'replace').hex().upper()}>"
+            f"<{code:04X}> <{_UTF_16.encode(text, 'replace')[0].hex().upper()}>"
             for (text, _), code in self._dealt.items()
         ]
         return "\n".join(

@@ -8,6 +8,7 @@ https://pdfium.googlesource.com/pdfium/+/refs/heads/main/public/
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import functools
 import itertools
@@ -25,6 +26,8 @@ from engines.documents.pdf.matrix import Matrix
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, bottom, right, top in user space."""
 
+# Looked up when the module is loaded, in the zygote: a cell can't open the codec's module.
+_UTF_16 = codecs.lookup("utf-16-le")
 _MAX_DEPTH = 8
 _MAX_OBJECTS = 50_000
 """Of the objects of a page, so many are looked at to find its images and its text."""
@@ -165,7 +168,7 @@ class OpenPage:
                 return ""
             buffer = (ctypes.c_ushort * (count + 1))()
             written = raw.FPDFText_GetText(text_page, 0, count, buffer)
-            return bytes(buffer)[: 2 * max(written - 1, 0)].decode("utf-16-le", "replace")
+            return _UTF_16.decode(bytes(buffer)[: 2 * max(written - 1, 0)], "replace")[0]
         finally:
             raw.FPDFText_ClosePage(text_page)
 
