@@ -10,13 +10,11 @@ its stubs and must not load grpc.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from importlib.resources import files
 from pathlib import Path
-
-from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "cloister"
@@ -39,8 +37,9 @@ def _plugin(name: str) -> str:
 
 
 def _protoc(*arguments: str) -> None:
-    well_known = files("grpc_tools") / "_proto"
-    if code := protoc.main(["protoc", f"--proto_path={ROOT}", f"--proto_path={well_known}", *arguments]):
+    # As a program: in one process with another library's protobuf (TensorFlow's, say) the compiler crashes.
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", *arguments]
+    if code := subprocess.run(command, check=False).returncode:
         raise GenerationError(f"protoc ended with {code}: what it printed above says where")
 
 
