@@ -103,11 +103,11 @@ def test_words_lie_on_the_page_in_the_turn_that_exif_asks_for(server: Cloister) 
 
 async def test_pages_of_a_stream_leave_one_by_one(server: Cloister) -> None:
     document = (PAGES / "letter-fax.tif").read_bytes()
-    async with AsyncClient(server.address) as client:
-        parts = [part async for part in client.stream(document)]
-    assert [part.number for part in parts[:-1] if isinstance(part, ocr_pb2.Page)] == [1, 2]
-    assert isinstance(parts[-1], ocr_pb2.Summary)
-    assert parts[-1].pages == 2
+    async with AsyncClient(server.address) as client, client.stream(document) as pages:
+        numbers = [page.number async for page in pages]
+        assert numbers == [1, 2]
+        assert pages.summary is not None
+        assert pages.summary.pages == 2
 
 
 @pytest.mark.parametrize(
