@@ -5,7 +5,9 @@ Boxes are (left, top, right, bottom) as shares of the shown page's width and hei
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import functools
 import importlib.util
 import io
 import json
@@ -126,6 +128,7 @@ def pypdf(body: bytes) -> list[Seen]:
 
 
 def poppler(body: bytes) -> list[Seen]:
+    """Its boxes take slanted words for level ones."""
     with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
         file.write(body)
         file.flush()
@@ -149,13 +152,27 @@ def poppler_plain(body: bytes) -> list[Seen]:
 
 def pdf_js(body: bytes) -> list[Seen]:
     """Words as the text layer of the viewer has them: items joined, a line break where pdf.js sees one."""
+    node = _node()
+    assert node.stdin is not None
+    assert node.stdout is not None
     with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
         file.write(body)
         file.flush()
-        script = Path(__file__).with_name("pdf_js.mjs")
-        command = ["node", str(script), str(pdf_js_package()), file.name]
-        out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    return [Seen(text) for text in json.loads(out)["text"].split()]
+        node.stdin.write(f"{file.name}\n")
+        node.stdin.flush()
+        answer = node.stdout.readline()
+    return [Seen(text) for text in json.loads(answer)["text"].split()]
+
+
+@functools.cache
+def _node() -> subprocess.Popen[str]:
+    """One process for all pages: starting one takes longer than reading a page."""
+    script = Path(__file__).with_name("pdf_js.mjs")
+    node = subprocess.Popen(
+        ["node", str(script), str(pdf_js_package())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(node.kill)
+    return node
 
 
 def pdf_js_package() -> Path | None:
@@ -192,7 +209,7 @@ SLOW = (
         "pdf.js",
         pdf_js,
         _command("node", "Debian: nodejs")
-        or (None if pdf_js_package() else "the npm package pdfjs-dist (make test-pdf installs it)"),
+        or (None if pdf_js_package() else "the npm package pdfjs-dist (npm install --prefix build/node pdfjs-dist)"),
     ),
 )
 """A process for each page."""

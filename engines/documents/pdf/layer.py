@@ -7,8 +7,8 @@ box; glyphs with an outline.
 Words of a line that lies almost along the page are level, each at its own height: Poppler breaks a word where its
 baseline drifts by half a point. A line that is slanted so much that level words would miss their ink turns with the
 ink; then a word is one glyph, which Poppler can't break, and nothing is scaled across, as pdf.js compares the places of
-slanted glyphs wrongly between one scale and another. Lines that climb or fall end in a space: their ends can be as high
-as the next line's beginning.
+slanted glyphs wrongly between one scale and another. Where one line of a page is slanted all are. Lines that climb or
+fall end in a space: their ends can be as high as the next line's beginning.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _FULL_HEIGHT = 0.85
 """Share of the line's height from which a word is believed to show where the line lies."""
 _LEVEL = 0.05
 """Words off the line by less than this share of its height are put on it."""
+_NO_CLIMB = 1e-4
+"""Slopes below this are the rounding of pixels."""
 _WORD_DRIFT = 0.15
 _LINE_DRIFT = 0.8
 """Shares of the line's height by which a level word, and a line of level words, may climb or fall."""
@@ -65,29 +67,52 @@ def content(lines: Iterable[Line], to_user: Matrix, codes: Codes) -> bytes:
 
     The stream leaves the graphics state as it was. It wants the font made of ``codes`` under the name `FONT`.
     """
-    texts = [text for text in (_line(line, to_user, codes) for line in lines) if text]
+    rows = [row for row in (_row(line, to_user) for line in lines) if row is not None]
+    # All together: pdf.js loses the break between a level line and a slanted one.
+    slant = any(row.wants_slant for row in rows) and codes.free >= sum(len(row.words) for row in rows)
+    texts = []
+    for row in rows:
+        if slant and row.climb:
+            frame = _Frame(row.slope, _upward(row.quads, row.slope))
+            texts.append(_slanted(_spans(row.words, row.quads, frame), frame, codes))
+        else:
+            texts.append(_level(row.spans, row.axis, row.climb, codes))
     return "\n".join((f"q {_INVISIBLE} Tr", *texts, "Q", "")).encode("ascii") if texts else b""
 
 
-def _line(line: Line, to_user: Matrix, codes: Codes) -> str:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line in user space.
+
+    ``slope`` is its direction; ``spans`` are its words in the frame ``axis`` nearest to it, and ``climb`` how far it
+    climbs for each unit along that.
+    """
+
+    words: Sequence[Word]
+    quads: Sequence[Quad]
+    slope: Point
+    axis: _Frame
+    spans: Sequence[_Span]
+    climb: float
+
+    @property
+    def wants_slant(self) -> bool:
+        """Whether level words would miss their ink, or a line of them would climb into its neighbours."""
+        height = _height(self.spans)
+        widest = max(span.right - span.left for span in self.spans)
+        whole = self.spans[-1].right - self.spans[0].left
+        return abs(self.climb) * widest > _WORD_DRIFT * height or abs(self.climb) * whole > _LINE_DRIFT * height
+
+
+def _row(line: Line, to_user: Matrix) -> _Row | None:
     words = [word for word in line.words if word.text]
     if not words:
-        return ""
+        return None
     quads = [_mapped(word.quad, to_user) for word in words]
     slope = _direction(quads)
     axis = _nearest_axis(slope)
-    spans = _spans(words, quads, axis)
-    height = _height(spans)
-    # Climbing or falling, for each unit along the axis.
     climb = (slope[0] * axis.up[0] + slope[1] * axis.up[1]) / (slope[0] * axis.along[0] + slope[1] * axis.along[1])
-    widest = max(span.right - span.left for span in spans)
-    whole = spans[-1].right - spans[0].left
-    slanted = abs(climb) * widest > _WORD_DRIFT * height or abs(climb) * whole > _LINE_DRIFT * height
-    if slanted and codes.free >= len(words):
-        frame = _Frame(slope, _upward(quads, slope))
-        spans = _spans(words, quads, frame)
-        return _slanted(spans, frame, codes)
-    return _level(spans, axis, climb, codes)
+    return _Row(words, quads, slope, axis, _spans(words, quads, axis), climb if abs(climb) > _NO_CLIMB else 0.0)
 
 
 def _level(spans: Sequence[_Span], frame: _Frame, climb: float, codes: Codes) -> str:
