@@ -133,8 +133,12 @@ def _ocrmypdf(body: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.pdf"), Path(folder, "out.pdf")
         source.write_bytes(body)
-        command = ["ocrmypdf", "--quiet", "--jobs", "1", "--output-type", "pdf", "--optimize", "0", source, target]
-        subprocess.run(command, env={**os.environ, "PATH": _path(), "OMP_THREAD_LIMIT": "1"}, check=True)
+        command = ["ocrmypdf", "--quiet", "--jobs", "1", "--output-type", "pdf", "--optimize", "0"]
+        subprocess.run(
+            [*command, str(source), str(target)],
+            env={**os.environ, "PATH": _path(), "OMP_THREAD_LIMIT": "1"},
+            check=True,
+        )
         return target.read_bytes()
 
 
