@@ -101,6 +101,34 @@ def test_words_lie_on_the_page_in_the_turn_that_exif_asks_for(server: Cloister) 
     assert first.top_left.x < first.top_right.x
 
 
+def test_an_image_comes_back_as_a_pdf_and_that_is_kept_or_read_anew(server: Cloister) -> None:
+    made = server.client.recognize((PAGES / "letter-fax.tif").read_bytes(), outputs=[ocr_pb2.OUTPUT_PDF]).files[0]
+    assert made.output == ocr_pb2.OUTPUT_PDF
+    kept = server.client.recognize(made.content)
+    assert kept.pages[0].kept
+    assert "Surveyors" in kept.text.split()
+    redo = ocr_pb2.PdfOptions(existing_text=ocr_pb2.EXISTING_TEXT_REDO)
+    again = server.client.recognize(
+        made.content, pdf=redo, outputs=[ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_PDF, ocr_pb2.OUTPUT_HOCR]
+    )
+    assert not again.pages[0].kept
+    assert share_found(again, "Brindle Surveyors and Valuers February") == 1
+    assert [file.output for file in again.files] == [ocr_pb2.OUTPUT_PDF, ocr_pb2.OUTPUT_HOCR]
+    assert server.client.recognize(again.files[0].content).text.split().count("Surveyors") == 1
+
+
+async def test_files_of_a_stream_come_after_its_pages(server: Cloister) -> None:
+    document = (PAGES / "letter-fax.tif").read_bytes()
+    async with (
+        AsyncClient(server.address) as client,
+        client.stream(document, outputs=[ocr_pb2.OUTPUT_PDF, ocr_pb2.OUTPUT_ALTO]) as stream,
+    ):
+        pages = [page async for page in stream]
+    assert [(page.number, len(page.lines)) for page in pages] == [(1, 0), (2, 0)]
+    assert stream.files[ocr_pb2.OUTPUT_PDF].startswith(b"%PDF-")
+    assert b'CONTENT="Surveyors"' in stream.files[ocr_pb2.OUTPUT_ALTO]
+
+
 async def test_pages_of_a_stream_leave_one_by_one(server: Cloister) -> None:
     document = (PAGES / "letter-fax.tif").read_bytes()
     async with AsyncClient(server.address) as client, client.stream(document) as pages:

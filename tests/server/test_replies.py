@@ -45,6 +45,43 @@ def test_pages_and_a_summary_are_taken() -> None:
     check.finish()
 
 
+def part(content: bytes) -> bytes:
+    return cell_pb2.Reply(pdf_part=content).SerializeToString()
+
+
+def test_the_parts_of_a_pdf_are_taken_after_the_pages() -> None:
+    check = checker((ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT, ocr_pb2.OUTPUT_PDF))
+    check.take(page(1))
+    assert [check.take(part(b"%PDF-1.7")), check.take(part(b"more"))] == [b"%PDF-1.7", b"more"]
+    assert check.take(summary(1)) is None
+    check.finish()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "payloads"),
+    [
+        (False, [page(1), part(b"%PDF-1.7")]),
+        (True, [part(b"%PDF-1.7")]),
+        (True, [page(1), part(b"MZ")]),
+        (True, [page(1), part(b"")]),
+        (True, [page(1), part(b"%PDF-1.7"), page(2)]),
+        (True, [page(1), summary(1)]),
+    ],
+)
+def test_a_pdf_out_of_place_is_refused(wanted: bool, payloads: list[bytes]) -> None:
+    check = checker((*BOTH, ocr_pb2.OUTPUT_PDF) if wanted else BOTH)
+    *first, last = payloads
+    for payload in first:
+        check.take(payload)
+    with pytest.raises(MalformedReplyError):
+        check.take(last)
+
+
+def test_a_page_that_was_kept_has_no_lines() -> None:
+    with pytest.raises(MalformedReplyError):
+        checker().take(changed(lambda made: setattr(made, "kept", True)))
+
+
 @pytest.mark.parametrize(
     "payloads",
     [
