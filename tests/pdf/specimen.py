@@ -43,13 +43,17 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """A PDF with a hidden layer, the words that were put into it, and the px size of the page they are quads in."""
+    """A PDF with a hidden layer, the lines that were put into it, and the px size of the page they are quads in."""
 
     pdf: bytes
-    words: tuple[Word, ...]
+    lines: tuple[Line, ...]
     width: int
     height: int
     dpi: float
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return tuple(word for line in self.lines for word in line.words)
 
 
 def blank(layout: Layout) -> bytes:
@@ -78,8 +82,7 @@ def make(layout: Layout, seed: int = 1) -> Specimen:
     (sheet,) = reading.sheets(body, LIMITS)
     lines = lay_out(layout, sheet.width, sheet.height, sheet.dpi, random.Random(seed))
     layers = [writing.Layer(1, lines, sheet.to_user)]
-    words = tuple(word for line in lines for word in line.words)
-    return Specimen(writing.with_layers(body, layers), words, sheet.width, sheet.height, sheet.dpi)
+    return Specimen(writing.with_layers(body, layers), lines, sheet.width, sheet.height, sheet.dpi)
 
 
 def lay_out(layout: Layout, width: int, height: int, dpi: float, random_: random.Random) -> tuple[Line, ...]:

@@ -16,6 +16,7 @@ from engines.documents.pdf import font, layer, reading, writing
 from engines.documents.pdf.make_font import make as make_font
 from tests.pdf.make import noise, saved, scan
 from tests.pdf.readers import pypdf
+from tests.pdf.specimen import Layout, make
 
 LIMITS = Limits(pixels=10_000_000, pages=10)
 LINE = Line(
@@ -204,3 +205,10 @@ def test_words_and_characters_beyond_the_plane_have_widths_of_their_own() -> Non
 
 def test_the_font_is_the_one_that_its_maker_makes() -> None:
     assert make_font() == font.FILE.read_bytes()
+
+
+@pytest.mark.parametrize("skew", [0.0, 1.0, 5.0])
+def test_qpdf_finds_nothing_wrong(skew: float) -> None:
+    for body in (make(Layout(skew=skew, letters=True, turn=90)).pdf, layered(rich()), layered(rich(), replaces=True)):
+        with pikepdf.open(io.BytesIO(body)) as pdf:
+            assert not pdf.check_pdf_syntax()
