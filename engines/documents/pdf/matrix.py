@@ -32,22 +32,3 @@ class Matrix:
         """Where a point goes."""
         x, y = point
         return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
-
-
-def shown_to_user(box: tuple[float, float, float, float], turn: int, size: tuple[float, float]) -> Matrix:
-    """From px of the page as it is shown, y down, to user space.
-
-    ``box`` is the visible box in user space (left, bottom, right, top); ``turn`` the page's /Rotate in degrees
-    clockwise, a multiple of 90; ``size`` the width and height in px that the shown page has.
-    """
-    left, bottom, right, top = box
-    width, height = right - left, top - bottom
-    across, down = size
-    # From the unit square of the shown page (y down) to user space: one row a quarter turn.
-    unit = {
-        0: Matrix(width, 0, 0, -height, left, top),
-        90: Matrix(0, height, width, 0, left, bottom),
-        180: Matrix(-width, 0, 0, height, right, bottom),
-        270: Matrix(0, -height, -width, 0, right, top),
-    }[turn % 360]
-    return unit @ Matrix(1 / across, 0, 0, 1 / down)
