@@ -1,7 +1,7 @@
 # Everything below makes .venv first, if it is missing or out of date.
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format stubs lock sanitize clean \
-	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words
+	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -54,7 +54,7 @@ sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@build/sanitize/mser_fuzz 2000
 
 bench-setup: test-setup
-	@$(PY) -c "import rapidocr, onnxruntime" 2>/dev/null || \
+	@$(PY) -c "import rapidocr, onnxruntime, ocrmypdf" 2>/dev/null || \
 		$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
 
 bench-accuracy: bench-setup  ## words right on sets of real pages, beside Tesseract and rapidocr (slow)
@@ -74,6 +74,9 @@ bench-detector: setup  ## how much of the truth is covered by windows
 
 bench-words: setup  ## the recogniser alone
 	@$(PY) -m bench.words
+
+bench-pdf: bench-setup  ## scanned PDFs beside OCRmyPDF
+	@$(PY) -m bench.pdf
 
 clean:  ## delete what was made, .venv too
 	rm -rf .venv build out .mypy_cache .ruff_cache .pytest_cache .hypothesis
