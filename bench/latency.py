@@ -26,6 +26,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from bench.embedded import Cloister
+from bench.processes import children
 from bench.unjailed import Unjailed
 from cloister.cell.v1 import cell_pb2
 from jail.pool import Pool
@@ -102,11 +103,11 @@ async def cell_set_up(engine: str, documents: Sequence[Path], rounds: int) -> Fi
     pool = Pool(spec, Limits(), busy=1, idle=1)
     await pool.start()
     try:
-        (keeper,) = _children(os.getpid())
-        (zygote,) = _children(keeper)
+        (keeper,) = children(os.getpid())
+        (zygote,) = children(keeper)
         for document in list(documents) * rounds:
-            idle += [_private_bytes(cell) for cell in _children(zygote)]
-            (worker,) = _children(zygote)
+            idle += [_private_bytes(cell) for cell in children(zygote)]
+            (worker,) = children(zygote)
             watch = asyncio.create_task(_peak_private_bytes(worker))
             async with pool.run(header, document.read_bytes(), timeout_s=60) as run:
                 async for _ in run:
@@ -162,14 +163,7 @@ def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     # utime, stime, and those of children waited for: proc_pid_stat(5), fields 14 to 17
     own = sum(int(field) for field in fields[11:15]) / _TICKS
-    return own + sum(_cpu_s(child) for child in _children(pid))
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += (int(child) for child in (task / "children").read_text().split())
-    return found
+    return own + sum(_cpu_s(child) for child in children(pid))
 
 
 def _private_bytes(pid: int) -> int:

@@ -28,6 +28,7 @@ import typer
 from PIL import Image
 
 from bench.embedded import Cloister
+from bench.processes import children
 from engines.documents import specimen
 from server.errors import CloisterError
 
@@ -135,15 +136,7 @@ def _kill_now_and_then(server: Cloister, chance: random.Random, done: Event) -> 
 
 
 def _cells(server: Cloister) -> list[int]:
-    return [cell for keeper in _children(server.pid) for zygote in _children(keeper) for cell in _children(zygote)]
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except FileNotFoundError:
-        return []
+    return [cell for keeper in children(server.pid) for zygote in children(keeper) for cell in children(zygote)]
 
 
 def _settled(server: Cloister) -> Holdings:
@@ -155,7 +148,7 @@ def _settled(server: Cloister) -> Holdings:
             break
         time.sleep(0.1)
     time.sleep(1.0)  # cgroups that the kernel held for a moment
-    lasting = [server.pid, *_children(server.pid), *(z for k in _children(server.pid) for z in _children(k))]
+    lasting = [server.pid, *children(server.pid), *(z for k in children(server.pid) for z in children(k))]
     return Holdings(
         processes=len(lasting) + len(_cells(server)),
         cgroups=sum(1 for _ in Path("/sys/fs/cgroup").rglob("cloister-*/*/cgroup.procs")),
