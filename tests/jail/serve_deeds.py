@@ -8,6 +8,7 @@ import sys
 
 from jail.pool import Pool
 from jail.spec import Layers, Limits, ZygoteSpec
+from tests.jail.conftest import settled
 
 DEEDS = ("echo x", "memory", "socket", "crash", "spin")
 
@@ -23,6 +24,7 @@ async def main(cgroup_parent: str | None) -> None:
                 pass
         assert run.result is not None
         statuses[deed] = run.result.status
+    await settled(pool)  # a cell just forked still bears its zygote's name
     report = {"statuses": statuses, "layers": sorted(pool.layers_in_force), "cgroup": pool.cgroup}
     print(json.dumps(report), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
