@@ -17,8 +17,20 @@ def fold(log_probabilities: Tensor) -> Tensor:
     return log_probabilities.index_copy(-1, upper, either)
 
 
+def tie(logits: Tensor) -> Tensor:
+    """The same logits (..., CLASSES), whose gradient moves both cases of a letter alike.
+
+    A truth without case says nothing of the difference between them; left free, the net settles on any mixture."""
+    upper, lower = _UPPER.to(logits.device), _LOWER.to(logits.device)
+    middle = (logits[..., upper] + logits[..., lower]) / 2
+    half = ((logits[..., upper] - logits[..., lower]) / 2).detach()
+    return logits.index_copy(-1, upper, middle + half).index_copy(-1, lower, middle - half)
+
+
 class FoldingCtc(nn.Module):
-    """Mean CTC loss a window; windows of ``folded`` have upper-case truth over pixels of either case."""
+    """Mean CTC loss a window; windows of ``folded`` have upper-case truth over pixels of either case.
+
+    Their gradient leaves the difference between a letter's two cases alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +39,8 @@ class FoldingCtc(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor, lengths: Tensor, folded: Tensor) -> Tensor:
         """``logits`` (n, t, c); ``targets`` the classes of all texts in a row, ``lengths`` (n,), ``folded`` bool
         (n,)."""
-        log_probabilities = logits.float().log_softmax(-1)
+        logits = logits.float()
+        log_probabilities = torch.where(folded[:, None, None], tie(logits), logits).log_softmax(-1)
         log_probabilities = torch.where(folded[:, None, None], fold(log_probabilities), log_probabilities)
         steps = torch.full((len(logits),), logits.shape[1], dtype=torch.long)
         losses: Tensor = self._ctc(log_probabilities.transpose(0, 1), targets, steps, lengths)

@@ -76,6 +76,17 @@ def test_folded_loss_is_that_of_the_likelier_sum_of_both_cases() -> None:
     torch.testing.assert_close(probabilities[..., upper], both)
 
 
+def test_a_folded_truth_does_not_teach_a_letters_case() -> None:
+    torch.manual_seed(0)
+    logits = (torch.randn(1, 3, CLASSES) * 3).requires_grad_()
+    upper, lower = encode("Aa")
+    FoldingCtc()(logits, torch.tensor([upper]), torch.tensor([1]), torch.tensor([True])).backward()
+    gradient = logits.grad
+    assert gradient is not None
+    torch.testing.assert_close(gradient[..., upper], gradient[..., lower])
+    assert (gradient[..., upper] < 0).all()
+
+
 def test_a_net_learns_a_handful_of_windows_by_heart(corpus: Corpus, some_fonts: fonts.Fonts) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
