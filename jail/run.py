@@ -71,6 +71,14 @@ class Run:
         except BrokenPipeError:
             return  # the cell has ended: how, its exit tells
 
+    @property
+    def ended(self) -> asyncio.Future[Exit | None] | None:
+        """Done when the cell has been reaped, after its reply: with its exit, or None where the zygote was lost.
+
+        Not to be cancelled: the pool waits for it too. None before there is a cell.
+        """
+        return None if self._cell is None else self._cell.ended
+
     def kill(self, cause: Result) -> None:
         """End the request: its result will be ``cause``, unless the cell had ended of something else."""
         if self._cell is not None and self.result is None:

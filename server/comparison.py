@@ -7,10 +7,12 @@ are counts, and hold no text.
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
+
+from rapidfuzz.distance import Levenshtein
 
 from cloister.v1 import ocr_pb2
 
@@ -32,25 +34,39 @@ class Rules:
 
     ignore_case: bool = False
     ignore_punctuation: bool = False
+    ignore_white_space: bool = False
+    """A word is the same as its pieces: words that are merged or split, and else alike, are no difference."""
 
     def plain(self, text: str) -> str:
+        """The text without what makes no difference in one word."""
         if self.ignore_case:
             text = text.casefold()
         if self.ignore_punctuation:
-            text = "".join(letter for letter in text if not unicodedata.category(letter).startswith("P"))
-        return text
+            text = _without_punctuation(text)
+        return "".join(text.split()) if self.ignore_white_space else text
+
+    def __str__(self) -> str:
+        """For people: "case and punctuation ignored", "exact"."""
+        ignored = [item.name.removeprefix("ignore_").replace("_", " ") for item in fields(self)]
+        named = [name for item, name in zip(fields(self), ignored, strict=True) if getattr(self, item.name)]
+        return f"{' and '.join(named)} ignored" if named else "exact"
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Of a control's and a candidate's words. ``merged`` are words of the candidate that hold several of the control's,
     ``split`` the reverse. ``character_errors`` counts edits in pairs, and all characters of words without a partner.
+    Pairs whose texts differ are told apart by what differs: case alone, punctuation alone, a digit, or else letters.
     """
 
     control_words: int = 0
     candidate_words: int = 0
     matched: int = 0
     same_text: int = 0
+    differ_case: int = 0
+    differ_punctuation: int = 0
+    differ_digits: int = 0
+    differ_letters: int = 0
     only_control: int = 0
     only_candidate: int = 0
     merged: int = 0
@@ -71,6 +87,12 @@ class Agreement:
         return 2 * self.same_text / total if total else 1.0
 
     @property
+    def word_error_rate(self) -> float:
+        """Words replaced, left out and added by the candidate, to the control's words; may pass 1."""
+        wrong = self.matched - self.same_text + self.only_control + self.only_candidate
+        return wrong / max(1, self.control_words)
+
+    @property
     def character_error_rate(self) -> float:
         """Of the candidate against the control; may pass 1."""
         return self.character_errors / max(1, self.control_characters)
@@ -82,7 +104,12 @@ class Agreement:
 
     def counts(self) -> dict[str, float]:
         """For logs and records."""
-        rates = {"word_agreement": self.word_agreement, "cer": self.character_error_rate, "iou": self.mean_overlap}
+        rates = {
+            "word_agreement": self.word_agreement,
+            "wer": self.word_error_rate,
+            "cer": self.character_error_rate,
+            "iou": self.mean_overlap,
+        }
         return {**asdict(self), **{name: round(value, 4) for name, value in rates.items()}}
 
 
@@ -105,11 +132,16 @@ def agreement(control: Sequence[ocr_pb2.Page], candidate: Sequence[ocr_pb2.Page]
     mine = {page.number: _words(page, rules) for page in control}
     theirs = {page.number: _words(page, rules) for page in candidate}
     numbers = mine.keys() | theirs.keys()
-    return sum((_of_page(mine.get(n, []), theirs.get(n, [])) for n in numbers), Agreement())
+    return sum((_of_page(mine.get(n, []), theirs.get(n, []), rules) for n in numbers), Agreement())
 
 
-def _of_page(control: list[_Word], candidate: list[_Word]) -> Agreement:
+def _of_page(control: list[_Word], candidate: list[_Word], rules: Rules) -> Agreement:
     near = list(islice(_overlaps(control, candidate), _MOST_PAIRS))
+    merged = _holders((j, i, area / control[i].area) for _, i, j, area in near if control[i].area)
+    split = _holders((i, j, area / candidate[j].area) for _, i, j, area in near if candidate[j].area)
+    if rules.ignore_white_space:
+        control, candidate = _joined(control, candidate, merged), _joined(candidate, control, split)
+        near = list(islice(_overlaps(control, candidate), _MOST_PAIRS))
     matched: dict[int, int] = {}
     taken: set[int] = set()
     overlap_sum = 0.0
@@ -119,6 +151,7 @@ def _of_page(control: list[_Word], candidate: list[_Word]) -> Agreement:
             taken.add(j)
             overlap_sum += overlap
     pairs = [(control[i].text, candidate[j].text) for i, j in matched.items()]
+    kinds = Counter(_difference(a, b) for a, b in pairs if a != b)
     alone = [word for i, word in enumerate(control) if i not in matched]
     extra = [word for j, word in enumerate(candidate) if j not in taken]
     return Agreement(
@@ -126,10 +159,11 @@ def _of_page(control: list[_Word], candidate: list[_Word]) -> Agreement:
         candidate_words=len(candidate),
         matched=len(pairs),
         same_text=sum(a == b for a, b in pairs),
+        **kinds,
         only_control=len(alone),
         only_candidate=len(extra),
-        merged=_holders((j, area / control[i].area) for _, i, j, area in near if control[i].area),
-        split=_holders((i, area / candidate[j].area) for _, i, j, area in near if candidate[j].area),
+        merged=len(merged),
+        split=len(split),
         control_characters=sum(len(word.text) for word in control),
         character_errors=sum(_edits(a, b) for a, b in pairs) + sum(len(word.text) for word in (*alone, *extra)),
         overlap_sum=overlap_sum,
@@ -138,12 +172,39 @@ def _of_page(control: list[_Word], candidate: list[_Word]) -> Agreement:
     )
 
 
-def _holders(parts: Iterable[tuple[int, float]]) -> int:
-    """How many words hold two or more of the other side's, given (holder, share of the other that lies in it)."""
-    held: dict[int, int] = defaultdict(int)
-    for holder, share in parts:
-        held[holder] += share >= _INSIDE
-    return sum(count > 1 for count in held.values())
+def _holders(parts: Iterable[tuple[int, int, float]]) -> dict[int, list[int]]:
+    """Words that hold two or more of the other side's, given (holder, other, share of the other that lies in it)."""
+    held: dict[int, list[int]] = defaultdict(list)
+    for holder, other, share in parts:
+        if share >= _INSIDE:
+            held[holder].append(other)
+    return {holder: others for holder, others in held.items() if len(others) > 1}
+
+
+def _joined(pieces: list[_Word], wholes: list[_Word], held: dict[int, list[int]]) -> list[_Word]:
+    """``pieces`` with those made one that make up a word of ``wholes``, side by side and with its text."""
+    gone: set[int] = set()
+    made = []
+    for whole, inside in held.items():
+        parts = sorted((pieces[i] for i in inside), key=lambda word: word.left)
+        if gone.isdisjoint(inside) and "".join(part.text for part in parts) == wholes[whole].text:
+            gone.update(inside)
+            made.append(replace(wholes[whole], confidence=min(part.confidence for part in parts)))
+    return [word for i, word in enumerate(pieces) if i not in gone] + made
+
+
+def _difference(a: str, b: str) -> str:
+    """What two texts that are not the same differ in, as `Agreement` names it."""
+    if a.casefold() == b.casefold():
+        return "differ_case"
+    if _without_punctuation(a) == _without_punctuation(b):
+        return "differ_punctuation"
+    digits = ["".join(letter for letter in text if letter.isdecimal()) for text in (a, b)]
+    return "differ_letters" if digits[0] == digits[1] else "differ_digits"
+
+
+def _without_punctuation(text: str) -> str:
+    return "".join(letter for letter in text if not unicodedata.category(letter).startswith("P"))
 
 
 def _overlaps(control: list[_Word], candidate: list[_Word]) -> Iterator[tuple[float, int, int, float]]:
@@ -184,13 +245,6 @@ def _word(word: ocr_pb2.Word, rules: Rules) -> _Word:
 
 def _edits(a: str, b: str) -> int:
     """Levenshtein's distance; for texts longer than words are, that of wholly different ones."""
-    if a == b:
-        return 0
-    if max(len(a), len(b)) > _LONGEST:
+    if a != b and max(len(a), len(b)) > _LONGEST:
         return max(len(a), len(b))
-    row = list(range(len(b) + 1))
-    for i, letter in enumerate(a, start=1):
-        diagonal, row[0] = row[0], i
-        for j, other in enumerate(b, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (letter != other))
-    return row[-1]
+    return Levenshtein.distance(a, b)

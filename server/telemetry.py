@@ -5,6 +5,7 @@ Never the text of a document, never the name of a file, never what a cell wrote.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import grpc
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from jail.result import Exit
 from server.experiments import Assignment
 from server.settings import LogFormat
 
@@ -79,6 +81,8 @@ class RequestRecord:
     breach: str = ""
     stages_s: dict[str, float] = field(default_factory=dict)
     cell: CellReport | None = None
+    ended: asyncio.Future[Exit | None] | None = None
+    """What the cell used, once it has ended; see `jail.run.Run.ended`."""
 
     def log(self, log: FilteringBoundLogger) -> None:
         """One line: info where the server did its part, error where cell or server failed at it."""

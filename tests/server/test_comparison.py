@@ -65,6 +65,23 @@ def test_rules_say_what_makes_no_difference() -> None:
     assert compared(TWO, shouted, Rules(ignore_case=True, ignore_punctuation=True)).same_text == 2
 
 
+def test_pairs_are_told_apart_by_what_differs() -> None:
+    mine = page(("Total", 0, 50), ("due:", 60, 90), ("19.78", 100, 150), ("Street", 200, 250))
+    theirs = page(("TOTAL", 0, 50), ("due", 60, 90), ("19.76", 100, 150), ("Streef", 200, 250))
+    found = compared(mine, theirs)
+    assert (found.differ_case, found.differ_punctuation, found.differ_digits, found.differ_letters) == (1, 1, 1, 1)
+    assert found.word_error_rate == 1.0
+
+
+def test_white_space_that_makes_no_difference_leaves_only_texts_that_differ() -> None:
+    apart = page(("due", 0, 50), ("now", 60, 110), ("x", 200, 220), ("y", 230, 250))
+    together = page(("duenow", 0, 110), ("xz", 200, 250))
+    for mine, theirs in ((apart, together), (together, apart)):
+        found = compared(mine, theirs, Rules(ignore_white_space=True))
+        assert (found.same_text, found.merged + found.split) == (1, 2)
+    assert compared(apart, together, Rules(ignore_white_space=True)).word_agreement == pytest.approx(2 / 5)
+
+
 def test_empty_readings_agree_and_a_missing_page_counts_as_its_words() -> None:
     assert compared(page(), page()).word_agreement == 1.0
     found = agreement([TWO, page(("more", 0, 10), number=2)], [TWO], EXACT)
