@@ -32,6 +32,8 @@ from server.comparison import Rules
 from server.experiments import Experiments
 from server.health import SERVICE_NAME, Health
 from server.hosts import EngineHost
+from server.records.opening import opened
+from server.records.recorder import Recorder
 from server.service import OcrService
 from server.settings import Settings, SettingsError, is_local
 from server.shadow import Shadow
@@ -84,7 +86,10 @@ async def running(
         stack.push_async_callback(health.shut_down)
         shadow = None
         if experiments is not None and candidates:
-            shadow = _shadow(settings, hosts, experiments, log)
+            recorder = _recorder(settings, log)
+            if recorder is not None:
+                await stack.enter_async_context(recorder.running())
+            shadow = _shadow(settings, hosts, experiments, recorder, log)
             for entry in candidates:
                 await stack.enter_async_context(_background(_candidate(settings, entry, shadow, log)))
             await stack.enter_async_context(shadow.running())
@@ -175,28 +180,41 @@ def _experiments(
 
 
 def _shadow(
-    settings: Settings, controls: tuple[EngineHost, ...], experiments: Experiments, log: FilteringBoundLogger
+    settings: Settings,
+    controls: tuple[EngineHost, ...],
+    experiments: Experiments,
+    recorder: Recorder | None,
+    log: FilteringBoundLogger,
 ) -> Shadow:
+    shadow = settings.shadow
     return Shadow(
-        queue=settings.shadow.queue,
-        deadline_s=settings.shadow.deadline_s,
-        rules=Rules(settings.shadow.ignore_case, settings.shadow.ignore_punctuation),
+        queue=shadow.queue,
+        at_once=shadow.cells,
+        deadline_s=shadow.deadline_s,
+        rules=Rules(shadow.ignore_case, shadow.ignore_punctuation, shadow.ignore_white_space),
         enabled=lambda: experiments.enabled,
         busy=lambda: any(host.admission.waiting for host in controls),
         log=log,
+        publish=None if recorder is None else recorder.put,
+        keeps=recorder is not None and recorder.keeps_documents,
     )
 
 
+def _recorder(settings: Settings, log: FilteringBoundLogger) -> Recorder | None:
+    store = opened(settings)
+    return None if store is None else Recorder(store, log)
+
+
 async def _candidate(settings: Settings, entry: EngineEntry, shadow: Shadow, log: FilteringBoundLogger) -> None:
-    """A candidate's life: one cell in a pool of its own. One that can't be started is reported, and that is all."""
-    pool = _pool(settings, entry, busy=1, idle=1)
+    """A candidate's life: a pool of its own. One that can't be started is reported, and that is all."""
+    pool = _pool(settings, entry, busy=settings.shadow.cells, idle=1)
     try:
         await pool.start()
     except JailError as error:
         log.error("no candidate", engine=entry.name, why=str(error))
         return
     try:
-        shadow.add(EngineHost(entry, pool, Admission(1, settings.shadow.queue)))
+        shadow.add(EngineHost(entry, pool, Admission(settings.shadow.cells, settings.shadow.queue)))
         log.info("candidate", engine=entry.name, version=entry.version)
         await asyncio.Event().wait()
     finally:

@@ -84,10 +84,11 @@ class Client:
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
         pdf: ocr_pb2.PdfOptions | None = None,
+        context: ocr_pb2.RequestContext | None = None,
         deadline_s: float | None = None,
     ) -> ocr_pb2.RecognizeResponse:
         """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
-        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf))
+        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf, context))
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
@@ -107,10 +108,11 @@ class Client:
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
         pdf: ocr_pb2.PdfOptions | None = None,
+        context: ocr_pb2.RequestContext | None = None,
         deadline_s: float | None = None,
     ) -> PageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
-        requests = _requests(_options(engine, outputs, pdf), document)
+        requests = _requests(_options(engine, outputs, pdf, context), document)
         return PageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
 
     def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
@@ -154,10 +156,11 @@ class AsyncClient:
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
         pdf: ocr_pb2.PdfOptions | None = None,
+        context: ocr_pb2.RequestContext | None = None,
         deadline_s: float | None = None,
     ) -> ocr_pb2.RecognizeResponse:
         """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
-        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf))
+        request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf, context))
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
@@ -177,10 +180,11 @@ class AsyncClient:
         engine: str = "",
         outputs: Sequence[ocr_pb2.Output.ValueType] = (),
         pdf: ocr_pb2.PdfOptions | None = None,
+        context: ocr_pb2.RequestContext | None = None,
         deadline_s: float | None = None,
     ) -> AsyncPageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
-        requests = _async_requests(_options(engine, outputs, pdf), document)
+        requests = _async_requests(_options(engine, outputs, pdf, context), document)
         return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
 
     async def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
@@ -272,9 +276,12 @@ class AsyncPageStream:
 
 
 def _options(
-    engine: str, outputs: Sequence[ocr_pb2.Output.ValueType], pdf: ocr_pb2.PdfOptions | None
+    engine: str,
+    outputs: Sequence[ocr_pb2.Output.ValueType],
+    pdf: ocr_pb2.PdfOptions | None,
+    context: ocr_pb2.RequestContext | None,
 ) -> ocr_pb2.RecognizeOptions:
-    return ocr_pb2.RecognizeOptions(engine=engine, outputs=outputs, pdf=pdf)
+    return ocr_pb2.RecognizeOptions(engine=engine, outputs=outputs, pdf=pdf, context=context)
 
 
 def _collect(files: dict[ocr_pb2.Output.ValueType, bytes], part: ocr_pb2.File) -> None:

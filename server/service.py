@@ -263,11 +263,13 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         control = Control(
             request_id=call.record.request_id,
             assignment=assignment,
+            version=self._hosts[call.record.engine].entry.version,
             context=asked.context,
             document=asked.document,
             task=asked.task,
             pages=pages,
             seconds=perf_counter() - call.started_s,
+            ended=call.record.ended,
         )
 
         # Its stub is a class where any callable will do.

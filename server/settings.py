@@ -121,12 +121,36 @@ class Shadow(_Section):
     """candidates: engines that read documents again once they have been answered, as the flag "shadow" says"""
     queue: Annotated[int, Field(gt=0)] = 4
     """answered requests that may wait for a candidate, each with its document in memory; further ones are dropped"""
+    cells: Annotated[int, Field(gt=0)] = 1
+    """candidates that work at the same time, each in a cell of its own beside those of the engines"""
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     """seconds a candidate may take for a document"""
     ignore_case: bool = False
     """whether words that differ in case alone count as the same"""
     ignore_punctuation: bool = False
     """whether words that differ in punctuation alone count as the same"""
+    ignore_white_space: bool = False
+    """whether a word counts as the same as its pieces"""
+    database: str = "sqlite:///cloister-shadow.db"
+    """where comparisons are recorded, without text: sqlite:///FILE, or postgresql://HOST/NAME for several servers; ""
+    for nowhere but the log"""
+    keep_keys: Path | None = None
+    """file of keys that seal documents of callers who consent to have them kept; without it none is kept"""
+    keep_days: Annotated[float, Field(gt=0)] = 30.0
+    """days after which a kept document is deleted"""
+
+
+class Ramp(_Section):
+    documents: Annotated[int, Field(gt=0)] = 200
+    """documents that must have been compared before anything is recommended"""
+    agreement: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """share of words that a candidate must read like the control, where the truth is not known"""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """how much smaller a candidate's F1 against the truth may be than the control's"""
+    failures: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """the error budget: share of documents a candidate may fail on that the control read"""
+    slowdown: Annotated[float, Field(gt=0)] = 2.0
+    """how many times as long as the control a candidate may take, at the median"""
 
 
 class Log(_Section):
@@ -151,6 +175,7 @@ class Settings(BaseSettings):
     jail: Jail = Field(default_factory=Jail)
     experiments: Experiments = Field(default_factory=Experiments)
     shadow: Shadow = Field(default_factory=Shadow)
+    ramp: Ramp = Field(default_factory=Ramp)
     log: Log = Field(default_factory=Log)
 
     @field_validator("engines")

@@ -1,33 +1,40 @@
 """Reads documents again with a candidate, after the control has answered, and records how the two agree.
 
-A shadow costs its callers nothing: it starts when the answer has left, in a cell of a pool of its own, one at a time,
-within its own deadline. It is dropped when its queue is full, when the control has more to do than cells to do it in,
-or when the flags are switched off. Whatever becomes of a candidate is a line in the log, and no one else's concern.
+A shadow costs its callers nothing: it starts when the answer has left, in a cell of a pool of its own, as many at a
+time as the budget says, within its own deadline. It is dropped when its queue is full, when the control has more to do
+than cells to do it in (even half-way), or when the flags are switched off. Whatever becomes of a candidate is a record
+and a line in the log, and no one else's concern.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from jail.errors import JailError
+from jail.result import Exit
 from server import reading
 from server.admission import Deadline
-from server.comparison import Agreement, Rules, agreement
+from server.comparison import Rules, agreement
 from server.errors import CloisterError
 from server.experiments import Assignment
 from server.hosts import EngineHost
+from server.records.comparison import OK, Comparison, Entry, Kept, Spent, name
 from server.telemetry import RequestRecord, describe
 
-_OK = "OK"
+_WATCH_S = 0.1
+_REAPED_S = 2.0
+
+Ended: TypeAlias = "asyncio.Future[Exit | None] | None"
+Publish: TypeAlias = Callable[[Entry], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +43,13 @@ class Control:
 
     request_id: str
     assignment: Assignment
+    version: str
     context: ocr_pb2.RequestContext
     document: bytes
     task: cell_pb2.Task
     pages: Sequence[ocr_pb2.Page]
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A pair of readings. ``status`` is OK or the reason the candidate failed; ``agreement`` is None where it did."""
-
-    request_id: str
-    document_kind: str
-    flags_version: str
-    control: str
-    candidate: str
-    candidate_version: str
-    status: str
-    control_s: float
-    candidate_s: float
-    agreement: Agreement | None
-
-
-Publish: TypeAlias = Callable[[Comparison], None]
+    ended: Ended
 
 
 @dataclass(slots=True)
@@ -74,8 +64,20 @@ class Tally:
         self.dropped[why] = self.dropped.get(why, 0) + 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    status: str
+    pages: tuple[ocr_pb2.Page, ...]
+    seconds: float
+    ended: Ended
+
+
 class Shadow:
-    """Runs candidates, in the pools that are added, while ``enabled`` and not ``busy`` with controls."""
+    """Runs candidates, in the pools that are added, while ``enabled`` and not ``busy`` with controls.
+
+    ``at_once`` candidates work at a time. ``publish`` takes what is to be recorded, and must not wait; with ``keeps``,
+    documents of callers who consent too.
+    """
 
     def __init__(
         self,
@@ -86,7 +88,9 @@ class Shadow:
         enabled: Callable[[], bool],
         busy: Callable[[], bool],
         log: FilteringBoundLogger,
+        at_once: int = 1,
         publish: Publish | None = None,
+        keeps: bool = False,
     ) -> None:
         self._hosts: dict[str, EngineHost] = {}
         self._queue: asyncio.Queue[Control] = asyncio.Queue(queue)
@@ -95,7 +99,9 @@ class Shadow:
         self._enabled = enabled
         self._busy = busy
         self._log = log
+        self._at_once = at_once
         self._publish = publish
+        self._keeps = keeps
         self.tally = Tally()
 
     def add(self, host: EngineHost) -> None:
@@ -115,16 +121,15 @@ class Shadow:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run candidates for the length of the block; what is under way or waits at its end is dropped."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            self._log.info(
-                "shadows", compared=self.tally.compared, failed=self.tally.failed, dropped=self.tally.dropped
+        async with AsyncExitStack() as stack:
+            stack.callback(
+                lambda: self._log.info(
+                    "shadows", compared=self.tally.compared, failed=self.tally.failed, dropped=self.tally.dropped
+                )
             )
+            for _ in range(self._at_once):
+                stack.push_async_callback(_cancelled, asyncio.create_task(self._run()))
+            yield
 
     async def _run(self) -> None:
         while True:
@@ -145,31 +150,51 @@ class Shadow:
         if host is None or not host.pool.healthy:
             self.tally.drop("no candidate")
             return
-        started = time.perf_counter()
-        status, pages = await self._read(host, control)
-        seconds = time.perf_counter() - started
+        read = await self._unless_busy(self._read(host, control))
+        if read is None:
+            self.tally.drop("load")
+            return
         found = None
-        if status == _OK:
+        if read.status == OK:
             # In a thread: many words take a while, and the event loop is the callers'.
-            found = await asyncio.to_thread(agreement, control.pages, pages, self._rules)
+            found = await asyncio.to_thread(agreement, control.pages, read.pages, self._rules)
             self.tally.compared += 1
         else:
             self.tally.failed += 1
         comparison = Comparison(
-            request_id=control.request_id,
-            document_kind=control.context.document_kind,
-            flags_version=control.assignment.flags_version,
+            id=control.request_id,
+            at_s=time.time(),
+            document_kind=name(control.context.document_kind),
+            pages=len(control.pages),
+            flags_version=name(control.assignment.flags_version),
             control=control.assignment.engine,
+            control_version=control.version,
             candidate=host.entry.name,
             candidate_version=host.entry.version,
-            status=status,
-            control_s=control.seconds,
-            candidate_s=seconds,
+            status=read.status,
+            rules=str(self._rules),
+            control_spent=await _spent(control.seconds, control.ended),
+            candidate_spent=await _spent(read.seconds, read.ended),
             agreement=found,
         )
-        self._record(comparison)
+        kept = None
+        if self._keeps and control.context.may_be_kept:
+            kept = Kept(control.document, tuple(control.pages), read.pages)
+        self._record(comparison, kept)
 
-    async def _read(self, host: EngineHost, control: Control) -> tuple[str, list[ocr_pb2.Page]]:
+    async def _unless_busy(self, reading_: Coroutine[object, object, _Reading]) -> _Reading | None:
+        """What is read, or None where controls came to wait for a cell meanwhile: the candidate's is killed then."""
+        task = asyncio.create_task(reading_)
+        try:
+            while not task.done():
+                await asyncio.wait((task,), timeout=_WATCH_S)
+                if self._busy() and not task.done():
+                    return None
+            return task.result()
+        finally:
+            await _cancelled(task)
+
+    async def _read(self, host: EngineHost, control: Control) -> _Reading:
         """The candidate's reading, or the reason why there is none."""
         record = RequestRecord(control.request_id, "shadow", "")
         deadline = Deadline.after(self._deadline_s)
@@ -177,6 +202,8 @@ class Shadow:
         task.CopyFrom(control.task)
         task.outputs[:] = [ocr_pb2.OUTPUT_WORDS]
         pages: list[ocr_pb2.Page] = []
+        status = OK
+        started = time.perf_counter()
         try:
             async with (
                 deadline.timeout(),
@@ -185,27 +212,46 @@ class Shadow:
                 async for page in read:
                     pages.append(page)
         except CloisterError as error:
-            return str(error.reason), []
+            status = str(error.reason)
         except TimeoutError:
-            return str(deadline.error(record.phase).reason), []
+            status = str(deadline.error(record.phase).reason)
         except JailError as error:
-            return type(error).__name__, []
-        return _OK, pages
+            status = type(error).__name__
+        seconds = time.perf_counter() - started
+        return _Reading(status, tuple(pages) if status == OK else (), seconds, record.ended)
 
-    def _record(self, comparison: Comparison) -> None:
+    def _record(self, comparison: Comparison, kept: Kept | None) -> None:
         counts = comparison.agreement.counts() if comparison.agreement is not None else {}
         self._log.info(
             "shadow",
-            request_id=comparison.request_id,
+            request_id=comparison.id,
             document_kind=comparison.document_kind,
             flags=comparison.flags_version,
             control=comparison.control,
             candidate=comparison.candidate,
             candidate_version=comparison.candidate_version,
             status=comparison.status,
-            control_ms=round(comparison.control_s * 1000, 1),
-            candidate_ms=round(comparison.candidate_s * 1000, 1),
+            control_spent=asdict(comparison.control_spent),
+            candidate_spent=asdict(comparison.candidate_spent),
             **counts,
         )
         if self._publish is not None:
-            self._publish(comparison)
+            self._publish(Entry(comparison, kept))
+
+
+async def _spent(seconds: float, ended: Ended) -> Spent:
+    """What a reading cost; what its cell used is known once that has ended, soon after its reply."""
+    end = None
+    if ended is not None:
+        await asyncio.wait((ended,), timeout=_REAPED_S)
+        end = ended.result() if ended.done() else None
+    if end is None:
+        return Spent(seconds)
+    return Spent(seconds, end.usage.cpu_s, end.usage.memory_peak_bytes or None)
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    """End a task, if it has not ended, and wait for that."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -9,10 +9,14 @@ from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
 
+import pytest
+
 from cloister.v1 import ocr_pb2
 from server import telemetry
 from server.app import running
 from server.client import AsyncClient
+from server.records.store import RecordsError, Store
+from server.records.vault import Vault
 from server.settings import LogFormat
 from tests.server.conftest import Tiny, tiny, tiny_settings
 from tests.server.jobs import document
@@ -27,11 +31,18 @@ FLAGS = {
 
 
 @asynccontextmanager
-async def shadowed(folder: Path, **candidate: float | bool) -> AsyncIterator[Tiny]:
+async def shadowed(folder: Path, keys: Path | None = None, **candidate: float | bool) -> AsyncIterator[Tiny]:
     flags = folder / "flags.json"
     flags.write_text(json.dumps(FLAGS))
     settings = tiny_settings(
-        experiments={"flags": str(flags)}, shadow={"engines": ["candidate"], "queue": 2, "deadline_s": 2.0}
+        experiments={"flags": str(flags)},
+        shadow={
+            "engines": ["candidate"],
+            "queue": 2,
+            "deadline_s": 2.0,
+            "database": f"sqlite:///{folder}/records.db",
+            "keep_keys": None if keys is None else str(keys),
+        },
     )
     stream = StringIO()
     log = telemetry.logger(LogFormat.JSON, stream)
@@ -80,6 +91,37 @@ async def test_a_candidate_reads_after_the_answer_and_is_compared(tmp_path: Path
         assert response.provenance.assignment.reason == "DISABLED"
         await asyncio.sleep(0.5)
         assert len(await until(tiny, "shadow", 2)) == 2
+
+
+async def test_comparisons_are_recorded_and_documents_only_with_consent_and_a_key(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+    keys.chmod(0o600)
+    async with shadowed(tmp_path, keys) as tiny, AsyncClient(tiny.address) as client:
+        consenting = ocr_pb2.RequestContext(document_kind="receipt", may_be_kept=True)
+        first = await client.recognize(document("some secret words", "on two pages"), context=consenting)
+        await until(tiny, "shadow", 1)
+        second = await client.recognize(document("other words"), context=ocr_pb2.RequestContext(document_kind="bill"))
+        await until(tiny, "shadow", 2)
+    store = Store(f"sqlite:///{tmp_path}/records.db", Vault.load(keys))
+    one, two = store.comparisons("tiny", "candidate")
+    assert (one.id, one.document_kind, one.pages, one.status) == (first.provenance.request_id, "receipt", 2, "OK")
+    assert (two.id, two.document_kind) == (second.provenance.request_id, "bill")
+    assert one.agreement is not None
+    assert one.agreement.same_text == 6
+    for spent in (one.control_spent, one.candidate_spent):
+        assert 0 < spent.seconds < 60
+        assert spent.cpu_s is not None
+        assert 0 < spent.cpu_s < 5
+        assert spent.memory_bytes is not None
+        assert 1e5 < spent.memory_bytes < 2e8
+    kept = store.open_kept(one.id, "test", "")
+    assert kept.document == document("some secret words", "on two pages")
+    assert [word.text for word in kept.candidate[0].lines[0].words] == ["some", "secret", "words"]
+    with pytest.raises(RecordsError, match="not kept"):
+        store.open_kept(two.id, "test", "")
+    store.close()
+    assert b"secret" not in (tmp_path / "records.db").read_bytes()
 
 
 async def test_a_candidate_that_cannot_start_is_reported_and_nothing_waits_for_it(tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ class RequestContext(_message.Message):
     DOCUMENT_KIND_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    MAY_BE_KEPT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     document_kind: _builtins.str
     """"receipt", "contract"... : the caller's own names."""
@@ -168,6 +169,10 @@ class RequestContext(_message.Message):
     """The calling program."""
     key: _builtins.str
     """Requests of one key are assigned alike. Empty: the tenant; without one, each request on its own."""
+    may_be_kept: _builtins.bool
+    """Consent: where engines are compared on this document, it and what was read of it may be kept, encrypted and for a
+    time, on a server whose operator has set that up. Without it only counts are kept.
+    """
     def __init__(
         self,
         *,
@@ -175,10 +180,11 @@ class RequestContext(_message.Message):
         document_kind: _builtins.str = ...,
         client: _builtins.str = ...,
         key: _builtins.str = ...,
+        may_be_kept: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "may_be_kept", b"may_be_kept", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
