@@ -15,10 +15,11 @@ from typing import Annotated
 
 import typer
 
-from bench.dataset import Truth, data_folder, load
+from bench.dataset import data_folder
 from bench.embedded import Cloister
 from bench.peers import PEERS, PeerMissingError, Reader
 from bench.scoring import Score
+from server.truth import Truth, load
 
 _COLUMNS = ("f1", "f1_nocase", "precision", "recall", "line_accuracy", "cer", "merged", "split", "seconds_median")
 

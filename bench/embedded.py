@@ -16,10 +16,9 @@ from typing import Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bench.dataset import Corners
-from bench.scoring import Found
 from cloister.v1 import ocr_pb2
 from server.client import Client
+from server.truth import Found, found
 
 _START_S = 300.0
 _STOP_S = 60.0
@@ -67,8 +66,7 @@ class Cloister:
 
     def read(self, image: Path) -> list[Found]:
         """Read an image file to words and corners."""
-        pages = self.recognize(image.read_bytes()).pages
-        return [Found(word.text, _corners(word.quad)) for page in pages for line in page.lines for word in line.words]
+        return found(self.recognize(image.read_bytes()).pages)
 
     def _environment(self) -> Mapping[str, str]:
         ours = {"LISTEN__ADDRESS": self.address, **self._settings}
@@ -96,8 +94,3 @@ class Cloister:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(_STOP_S)
         self._folder.cleanup()
-
-
-def _corners(quad: ocr_pb2.Quad) -> Corners:
-    points = (quad.top_left, quad.top_right, quad.bottom_right, quad.bottom_left)
-    return tuple((point.x, point.y) for point in points)

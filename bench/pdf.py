@@ -24,12 +24,13 @@ from typing import Annotated
 
 import typer
 
-from bench.dataset import Truth, data_folder, load
+from bench.dataset import data_folder
 from bench.embedded import Cloister
-from bench.scoring import Found, Score
+from bench.scoring import Score
 from cloister.v1 import ocr_pb2
 from engines.documents import decode
 from engines.documents.pdf.images import ImagePdf
+from server.truth import Found, Truth, load
 
 _SETS = ("sroie", "unlv_isri")
 _LIMITS = decode.Limits(pixels=1 << 28, pages=100)

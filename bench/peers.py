@@ -10,8 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.dataset import Corners
-from bench.scoring import Found
+from server.truth import Corners, Found
 
 
 class PeerMissingError(RuntimeError):

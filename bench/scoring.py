@@ -1,8 +1,6 @@
-"""How what was read is held against the truth.
+"""How what was read of a set is held against the truth: `server.truth` says which words count as right.
 
-Truth and output are bags of words: text split on white space. A hit is an exact match, each truth word at most once.
-Precision, recall and F1 are over all pages of a set, case-sensitive and case folded. Truth that is unreadable (holds a
-``~``) is left out, as is output whose centre lies in a region to be ignored.
+Precision, recall and F1 are over all pages of a set, case-sensitive and case folded.
 """
 
 from __future__ import annotations
@@ -13,22 +11,9 @@ from dataclasses import dataclass, field
 
 from rapidfuzz.distance import Levenshtein
 
-from bench.dataset import Corners, Truth
+from server.truth import UNREADABLE, Found, Truth, count, line_pairs, shown
 
-UNREADABLE = "~"
 _LONGEST_PIECES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A word that an engine read, and its corners in px."""
-
-    text: str
-    quad: Corners
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        return sum(x for x, _ in self.quad) / len(self.quad), sum(y for _, y in self.quad) / len(self.quad)
 
 
 @dataclass
@@ -56,17 +41,18 @@ class Score:
         """Count one page in."""
         self.pages += 1
         self.seconds.append(seconds)
-        found = [word for word in found if not any(contains(quad, word.centre) for quad in truth.ignore)]
+        found = shown(truth, found)
         if truth.no_spaces:
             self._add_lines(truth, found)
             return
         wanted = [word for word in truth.words if UNREADABLE not in word]
         got = [token for word in found for token in word.text.split()]
-        self.truth_words += len(wanted)
-        self.found_words += len(got)
-        self.hits += (Counter(wanted) & Counter(got)).total()
+        exact, folded = count(truth, found), count(truth, found, str.casefold)
+        self.truth_words += exact.wanted
+        self.found_words += exact.found
+        self.hits += exact.right
+        self.hits_nocase += folded.right
         folded_wanted, folded_got = [w.casefold() for w in wanted], [w.casefold() for w in got]
-        self.hits_nocase += (Counter(folded_wanted) & Counter(folded_got)).total()
         self.merged += count_joined(folded_wanted, folded_got)
         self.split += count_joined(folded_got, folded_wanted)
         if truth.page_text is not None:
@@ -75,12 +61,7 @@ class Score:
             self.edits += Levenshtein.distance(reference, " ".join(got))
 
     def _add_lines(self, truth: Truth, found: Sequence[Found]) -> None:
-        for line in truth.lines:
-            if line.quad is None or UNREADABLE in line.text:
-                continue
-            inside = sorted((word for word in found if contains(line.quad, word.centre)), key=lambda word: word.centre)
-            got = "".join(word.text for word in inside).replace(" ", "")
-            wanted = "".join(line.text.split())
+        for wanted, got in line_pairs(truth, found):
             self.lines += 1
             self.right_lines += got == wanted
             self.characters += len(wanted)
@@ -122,16 +103,6 @@ def count_joined(parts: Sequence[str], wholes: Sequence[str]) -> int:
                 joined += 1
                 break
     return joined
-
-
-def contains(quad: Corners, point: tuple[float, float]) -> bool:
-    """Whether a point lies in a convex quad, its edge included, whichever way round its corners are given."""
-    x, y = point
-    sides = [
-        (x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)
-        for (x0, y0), (x1, y1) in zip(quad, (*quad[1:], quad[0]), strict=True)
-    ]
-    return all(side >= 0 for side in sides) or all(side <= 0 for side in sides)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.dataset import Marked, Truth
-from bench.scoring import Found, Score, contains, count_joined
+from bench.scoring import Score, count_joined
+from server.truth import Found, Marked, Truth, contains
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> tuple[tuple[float, float], ...]:
