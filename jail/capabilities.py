@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -87,10 +88,24 @@ def forbid_new_privileges() -> None:
         raise SetUpError(Layer.NO_NEW_PRIVS, str(error), "allow prctl(2) to the server") from error
 
 
+def leave_keyring() -> None:
+    """Let go of the keys of the server's session, which every process below it would possess. In the keeper."""
+    try:
+        syscalls.leave_session_keyring()
+    except OSError as error:
+        # A kernel without keys, or a container whose filter refuses them to all that run in it.
+        if error.errno not in {errno.ENOSYS, errno.EPERM}:
+            raise SetUpError(Layer.PROCESS, str(error), "raise kernel.keys.maxkeys for the server's user") from error
+
+
 def seal_process() -> None:
-    """Die with the zygote; no tracing, no dumps. After the user changed, which would undo both."""
+    """Die with the zygote; no tracing, no dumps; no new code. After the user changed, which would undo the first two.
+
+    Kernels before 6.3 can't refuse new code: there the seccomp policy alone does.
+    """
     try:
         prctl.set_pdeathsig(signal.SIGKILL)
         prctl.set_dumpable(0)
+        syscalls.refuse_new_code()
     except OSError as error:
         raise SetUpError(Layer.PROCESS, str(error), "allow prctl(2) to the server") from error

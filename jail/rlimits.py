@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import resource
 
+from jail import syscalls
 from jail.errors import SetUpError
 from jail.layers import Layer
 from jail.spec import Program
 
 _DESCRIPTORS = 8
-"""Room for the standard three, the two pipes and what landlock opens while the cell is still setting itself up."""
+"""Room for the standard three, the two pipes and what landlock opens; `refuse_descriptors` ends that."""
 _PROGRAM_DESCRIPTORS = 256
 
 
@@ -45,3 +46,11 @@ def enter(cpu_s: int, stack_bytes: int, program: Program | None = None) -> None:
             raise SetUpError(
                 Layer.RLIMITS, f"setrlimit({limit}, {bounded}) failed: {error}", "allow the server's user to lower it"
             ) from error
+
+
+def refuse_descriptors() -> None:
+    """Let no more descriptors be opened, whatever a call would open. After the filter, which opens one."""
+    try:
+        syscalls.setrlimit(resource.RLIMIT_NOFILE, 0, 0)
+    except OSError as error:
+        raise SetUpError(Layer.RLIMITS, f"setrlimit(NOFILE, 0) failed: {error}", "allow setrlimit(2)") from error
