@@ -54,7 +54,7 @@ class OcrJob:
 
     def __init__(self, engine: str, options: Mapping[str, object] | None = None) -> None:
         self._engine: Engine = registry.create(engine, options)
-        self._specimen: Page | None = None
+        self._rehearsal: Page | None = None
 
     def load(self) -> None:
         """Load the engine and run the whole path once for every format, so that no cell meets a first time."""
@@ -63,10 +63,11 @@ class OcrJob:
         logging.disable(logging.CRITICAL)
         self._engine.load()
         # A program's memory is made anew for each page: all that a rehearsal can tell of it is whether it starts.
-        size = (1000, 640) if self._engine.program is None else (100, 200)
-        self._specimen = Page(pixels=specimen.receipt(*size))
+        program = self._engine.program is not None
+        page = Page(pixels=specimen.receipt(100, 200) if program else specimen.receipt())
+        self._rehearsal = page if program else Page(pixels=specimen.letter())
         made = b""
-        for document in _one_of_each_format(self._specimen):
+        for document in _one_of_each_format(page):
             made = self._warm_up(document)
         # And the PDF made of the last: kept, read anew, and the ways that end early.
         self._warm_up(made)
@@ -75,9 +76,9 @@ class OcrJob:
         self._warm_up(b"not an image")
 
     def rehearse(self) -> None:
-        """Read the specimen, so that the pages of memory a request writes are the cell's own before it comes."""
-        if self._specimen is not None:
-            self._engine.recognize(self._specimen)
+        """Read a page drawn here, so that the memory a request writes is the cell's own before it comes."""
+        if self._rehearsal is not None:
+            self._engine.recognize(self._rehearsal)
 
     def _warm_up(self, document: bytes, existing: ocr_pb2.ExistingText.ValueType = ocr_pb2.EXISTING_TEXT_SKIP) -> bytes:
         """Read ``document`` as a cell would, and return the PDF made of it."""

@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 import prctl
-import pyseccomp
 
 from jail import capabilities, cgroups, elf, landlock, mounts, namespaces, policy, rlimits, seccomp, syscalls, wire
 from jail.errors import SetUpError
 from jail.job import Job
 from jail.layers import Layer
-from jail.policy import REPLY_FD, REQUEST_FD
+from jail.policy import HANDOVER_FD, REPLY_FD, REQUEST_FD
 from jail.pretouch import Footprint
 from jail.result import EXIT_CRASHED, EXIT_MEMORY, EXIT_SETUP
 from jail.spec import Program
 
 _MAX_DESCRIPTOR = (1 << 32) - 1
+_NAMING = frozenset({Layer.SECCOMP, Layer.DESCRIPTORS})
 _SMALL = 32 << 10
 """A frame shorter than this goes out in one write, head and content."""
 
@@ -48,10 +48,15 @@ class Enclosure:
     mount_point: str
     cpu_s: int
     stack_bytes: int
-    filter: pyseccomp.SyscallFilter
+    filters: seccomp.Ready
     program: Program | None = None
     executed: tuple[str, ...] = ()
     """The program and its loader."""
+
+    @property
+    def naming(self) -> bool:
+        """Whether the zygote hears of violations. Only of cells that end with it, and hold nothing of one another's."""
+        return self.layers >= _NAMING and bool(self.layers & {Layer.PROCESS, Layer.PID_NAMESPACE})
 
     @classmethod
     def prepare(
@@ -80,7 +85,7 @@ class Enclosure:
             mount_point=str(Path(__file__).parent),
             cpu_s=cpu_s,
             stack_bytes=stack_bytes,
-            filter=seccomp.compile_filter(policy.read(policy_path)),
+            filters=seccomp.Ready.of(seccomp.compile_filters(policy.read(policy_path))),
             program=program,
             executed=executed,
         )
@@ -95,10 +100,20 @@ class Pipes:
 
 
 @dataclass(frozen=True, slots=True)
+class Birth:
+    """What one cell is given: its pipes, its cgroup's name, the socket to its zygote that it has while it sets up."""
+
+    pipes: Pipes
+    group: str
+    handover: int
+    rehearse: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     layer: Layer
     name: str
-    enter: Callable[[Enclosure, str], None]
+    enter: Callable[[Enclosure, str], object]
 
 
 def _join_cgroup(walls: Enclosure, group: str) -> None:
@@ -124,6 +139,11 @@ def _enter_landlock(walls: Enclosure) -> None:
         raise SetUpError(Layer.LANDLOCK, "a cell with a program needs its own root", "keep the layer mounts")
 
 
+def _refuse_descriptors(walls: Enclosure) -> None:
+    if walls.program is None:
+        rlimits.refuse_descriptors()
+
+
 STEPS: tuple[Step, ...] = (
     Step(Layer.CGROUPS, "cgroups", _join_cgroup),
     Step(Layer.NETWORK_NAMESPACE, "network namespace", lambda walls, group: namespaces.enter_network()),
@@ -132,7 +152,7 @@ STEPS: tuple[Step, ...] = (
     Step(Layer.CGROUP_NAMESPACE, "cgroup namespace", lambda walls, group: namespaces.enter_cgroup()),
     Step(Layer.MOUNTS, "mounts", lambda walls, group: _enter_root(walls)),
     Step(Layer.RLIMITS, "rlimits", lambda walls, group: rlimits.enter(walls.cpu_s, walls.stack_bytes, walls.program)),
-    Step(Layer.DESCRIPTORS, "descriptors", lambda walls, group: _close_descriptors()),
+    Step(Layer.DESCRIPTORS, "descriptors", lambda walls, group: _close_descriptors(walls.naming)),
     Step(
         Layer.CAPABILITIES,
         "capability bounding set",
@@ -143,7 +163,12 @@ STEPS: tuple[Step, ...] = (
     Step(Layer.NO_NEW_PRIVS, "no_new_privs", lambda walls, group: capabilities.forbid_new_privileges()),
     Step(Layer.PROCESS, "process", lambda walls, group: capabilities.seal_process()),
     Step(Layer.LANDLOCK, "landlock", lambda walls, group: _enter_landlock(walls)),
-    Step(Layer.SECCOMP, "seccomp", lambda walls, group: seccomp.enter(walls.filter)),
+    Step(
+        Layer.SECCOMP,
+        "seccomp",
+        lambda walls, group: walls.filters.enter(group.encode() if walls.naming else None),
+    ),
+    Step(Layer.RLIMITS, "no more descriptors", lambda walls, group: _refuse_descriptors(walls)),
 )
 """In the order of entry. The user namespace is the zygote's; the PID namespace comes with the fork."""
 
@@ -156,14 +181,14 @@ class Work:
     footprint: Footprint = field(default_factory=Footprint)
 
 
-def live(work: Work, walls: Enclosure, group: str, pipes: Pipes, *, rehearse: bool) -> NoReturn:
-    """All of a cell's life, in the process just forked. ``group`` names its cgroup. Never returns, never raises."""
+def live(work: Work, walls: Enclosure, birth: Birth) -> NoReturn:
+    """All of a cell's life, in the process just forked. Never returns, never raises."""
     status = EXIT_SETUP
     try:
         prctl.set_name("cloister-cell")
-        _place_pipes(pipes)
+        _place_descriptors(birth)
         request = io.FileIO(REQUEST_FD, "rb", closefd=False)
-        report = _prepare(work, walls, group, rehearse)
+        report = _prepare(work, walls, birth.group, birth.rehearse)
         if report is not None:
             status = EXIT_CRASHED
             _send(wire.Kind.READY, report)
@@ -174,20 +199,24 @@ def live(work: Work, walls: Enclosure, group: str, pipes: Pipes, *, rehearse: bo
         os._exit(status)
 
 
-def _place_pipes(pipes: Pipes) -> None:
-    """Put the pipes where policies expect them. Through numbers above both, as one may sit in the other's place."""
-    request = fcntl.fcntl(pipes.request, fcntl.F_DUPFD_CLOEXEC, REPLY_FD + 1)
-    reply = fcntl.fcntl(pipes.reply, fcntl.F_DUPFD_CLOEXEC, REPLY_FD + 1)
-    # A program that a cell executes must not find them: it could answer in the cell's name.
-    os.dup2(request, REQUEST_FD, inheritable=False)
-    os.dup2(reply, REPLY_FD, inheritable=False)
+def _place_descriptors(birth: Birth) -> None:
+    """Put them where policies expect them. Through numbers above all, as one may sit in another's place."""
+    above = HANDOVER_FD + 1
+    sources = (birth.pipes.request, birth.pipes.reply, birth.handover)
+    for copy, target in zip(
+        [fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, above) for source in sources],
+        (REQUEST_FD, REPLY_FD, HANDOVER_FD),
+        strict=True,
+    ):
+        # A program that a cell executes must not find them: it could answer in the cell's name.
+        os.dup2(copy, target, inheritable=False)
     sys.stdin = sys.stdout = sys.stderr = None  # what Python itself has where they are closed
 
 
-def _close_descriptors() -> None:
+def _close_descriptors(naming: bool) -> None:
     try:
         syscalls.close_range(0, REQUEST_FD - 1)
-        syscalls.close_range(REPLY_FD + 1, _MAX_DESCRIPTOR)
+        syscalls.close_range(HANDOVER_FD + 1 if naming else HANDOVER_FD, _MAX_DESCRIPTOR)
     except OSError as error:
         raise SetUpError(Layer.DESCRIPTORS, str(error), "a kernel with close_range, Linux 5.9 or later") from error
 
@@ -195,17 +224,20 @@ def _close_descriptors() -> None:
 def _prepare(work: Work, walls: Enclosure, group: str, rehearse: bool) -> bytes | None:
     """Enter every layer and get ready; the report of it for READY, or None where it failed and FAILED is sent."""
     try:
-        # The filter comes last: filling memory takes a call that no policy allows.
-        steps = _enter(STEPS[:-1], walls, group)
+        # The filter comes late: filling memory takes a call that no policy allows.
+        before = next(place for place, step in enumerate(STEPS) if step.layer is Layer.SECCOMP)
+        steps = _enter(STEPS[:before], walls, group)
         started = time.perf_counter()
         work.footprint.touch()
         rehearsal_s = time.perf_counter() - started
-        steps += _enter(STEPS[-1:], walls, group)
+        steps += _enter(STEPS[before:], walls, group)
         gc.enable()
         if rehearse or not work.footprint:
             started = time.perf_counter()
             work.job.rehearse()
             rehearsal_s += time.perf_counter() - started
+        if Layer.SECCOMP in walls.layers:
+            walls.filters.take_back()
     except SetUpError as error:
         _send(wire.Kind.FAILED, json.dumps([error.layer, error.why, error.fix]).encode())
         return None

@@ -86,7 +86,10 @@ class SpawnFailed:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A cell has ended and is reaped; its cgroup is gone."""
+    """A cell has ended and is reaped; its cgroup is gone.
+
+    ``violation``: the call that it was killed for, as the kernel numbers it: architecture, call, six arguments.
+    """
 
     cell: int
     wait_status: int
@@ -94,6 +97,7 @@ class Exited:
     memory_peak_bytes: int
     cpu_s: float
     faults: int
+    violation: list[int] | None
 
 
 Message: TypeAlias = Start | Loaded | Refused | Spawn | Spawned | SpawnFailed | Exited

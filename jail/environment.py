@@ -32,6 +32,9 @@ def zygote_environment(extra: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        # TensorFlow imports Keras 3 where it is installed, unless told to take the one before, which is not: a third of
+        # the start and of the memory, for layers that no cell uses.
+        "TF_USE_LEGACY_KERAS": "1",
         "GLIBC_TUNABLES": _TUNABLES,
         **extra,
     }

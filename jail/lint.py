@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jail import policy
 from jail.errors import PolicyError
-from jail.seccomp import compile_filter
+from jail.seccomp import compile_filters
 
 NEVER = frozenset(
     "add_key bpf delete_module finit_module init_module io_uring_enter io_uring_register io_uring_setup kexec_file_load"
@@ -53,7 +53,7 @@ def lint(path: Path) -> Iterator[Finding]:
     """The findings in a policy and what it includes."""
     try:
         read = policy.read(path)
-        compile_filter(read)
+        compile_filters(read)
     except PolicyError as error:
         yield Finding(Severity.ERROR, error.path, error.line, error.what)
         return

@@ -8,12 +8,12 @@ import os
 import time
 from typing import Any, Protocol
 
-from jail import control, wire
+from jail import control, violations, wire
 from jail.errors import JailError, RehearsalError, SetUpError, ZygoteError
 from jail.layers import Layer
 from jail.process import ZygoteProcess
 from jail.remote import RemoteCell, SetUp
-from jail.result import Exit, Usage, classify
+from jail.result import Exit, Usage, Violation, classify
 from jail.spec import Layers, Limits, ZygoteSpec
 
 _READY_TIMEOUT_S = 60.0
@@ -36,6 +36,9 @@ class Parent(Protocol):
 
     def cell_gone(self, cell: RemoteCell) -> None:
         """A cell that had been ready has ended and is reaped; its pidfd is closed, its pipes are not."""
+
+    def cell_violated(self, violation: Violation) -> None:
+        """A cell was stopped for a system call, whatever it was at."""
 
     def zygote_lost(self, error: JailError) -> None:
         """The zygote ended, or could not be started again. All its cells are going; another try follows."""
@@ -166,7 +169,11 @@ class Nursery:
                 cell.ended.set_result(None)
             case control.Exited():
                 usage = Usage(message.cpu_s, message.memory_peak_bytes, message.faults)
-                self._cells[message.cell].ended.set_result(Exit(message.wait_status, message.oom_kills, usage))
+                cell = self._cells[message.cell]
+                violation = None if message.violation is None else violations.named(message.violation, cell.phase)
+                if violation is not None:
+                    self._parent.cell_violated(violation)
+                cell.ended.set_result(Exit(message.wait_status, message.oom_kills, usage, violation))
             case _:
                 self.kill()
 

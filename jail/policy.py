@@ -10,7 +10,7 @@ A file holds one system call a line, and says of each why it is allowed::
 
 Grammar, a line::
 
-    line       = "@include" FILE | call ":" [ rule ] "#" REASON | "#" COMMENT | nothing
+    line       = "@include" FILE | "@set-up" | call ":" [ rule ] "#" REASON | "#" COMMENT | nothing
     rule       = conditions [ ";" "return" ERRNO ] | "return" ERRNO
     conditions = condition { "&&" condition } { "||" condition { "&&" condition } }
     condition  = argument ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) value
@@ -20,15 +20,17 @@ Grammar, a line::
     value      = term { "|" term },  term = [ "~" ] ( NAME | number )
 
 Nothing after the colon allows the call with any arguments. A call not named kills the process. Included files hold no
-includes of their own.
+includes of their own. What follows ``@set-up``, to the end of its file, holds until the cell is ready, and is taken
+back before it meets a document; such a call may not be named for its work too.
 """
 
 from __future__ import annotations
 
 import errno
 import mmap
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +39,8 @@ from jail.errors import PolicyError
 
 REQUEST_FD = 3
 REPLY_FD = 4
+HANDOVER_FD = 5
+"""The socket over which a cell gives its zygote the means to name its violations. Gone before it is ready."""
 
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "read": ("fd", "buf", "count"),
@@ -50,12 +54,16 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "clock_gettime": ("clock", "timespec"),
     "exit_group": ("status",),
     "futex": ("addr", "op", "value"),
+    "sendmsg": ("fd", "message", "flags"),
+    "close_range": ("first", "last", "flags"),
+    "seccomp": ("operation", "flags", "args"),
 }
 """Names of arguments by call, from section 2 of the manual. Any call's can be written arg0 to arg5."""
 
 CONSTANTS: dict[str, int] = {
     "REQUEST": REQUEST_FD,
     "REPLY": REPLY_FD,
+    "HANDOVER": HANDOVER_FD,
     "STDOUT": 1,
     "STDERR": 2,
     "PROT_NONE": 0,
@@ -73,8 +81,10 @@ CONSTANTS: dict[str, int] = {
     "MADV_DONTNEED": mmap.MADV_DONTNEED,
     "MADV_FREE": mmap.MADV_FREE,
     "MADV_HUGEPAGE": mmap.MADV_HUGEPAGE,
+    "SECCOMP_SET_MODE_FILTER": 1,
 }
 
+_EVERY_SET_UP = Path(__file__).parent / "policy" / "every-set-up.policy"
 _WORD = (1 << 64) - 1
 _MAX_ARGUMENTS = 6
 _LINE = re.compile(r"(?P<call>[a-z_0-9]+)\s*:(?P<rule>[^#]*)(?P<reason>#.*)?")
@@ -95,6 +105,24 @@ class Operator(StrEnum):
     """The bits under ``mask`` are exactly ``value``."""
 
 
+class Phase(StrEnum):
+    """When a rule holds, and when a violation happened."""
+
+    SET_UP = "set-up"
+    """Until the cell is ready, rehearsal included. It has met no document."""
+    WORK = "work"
+
+
+_COMPARISONS: dict[Operator, Callable[[int, int], bool]] = {
+    Operator.EQUAL: operator.eq,
+    Operator.UNEQUAL: operator.ne,
+    Operator.LESS: operator.lt,
+    Operator.AT_MOST: operator.le,
+    Operator.MORE: operator.gt,
+    Operator.AT_LEAST: operator.ge,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """On one argument, an unsigned word of 64 bits. ``mask`` counts for `Operator.MASKED` alone."""
@@ -104,12 +132,18 @@ class Condition:
     value: int
     mask: int = _WORD
 
+    def holds(self, arguments: tuple[int, ...]) -> bool:
+        found = arguments[self.argument]
+        if self.operator is Operator.MASKED:
+            return found & self.mask == self.value
+        return _COMPARISONS[self.operator](found, self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One call, allowed, or answered by ``errno``: under any of ``alternatives`` (each a conjunction; none: always).
 
-    ``text`` is what stands in the file between colon and reason.
+    ``text`` is what stands in the file between colon and reason. A rule of `Phase.WORK` holds during set-up as well.
     """
 
     call: str
@@ -119,14 +153,40 @@ class Rule:
     text: str
     path: str
     line: int
+    phase: Phase = Phase.WORK
+
+    def holds(self, arguments: tuple[int, ...]) -> bool:
+        """Whether it is for a call with these arguments, six unsigned words of 64 bits."""
+        return not self.alternatives or any(
+            all(condition.holds(arguments) for condition in conditions) for conditions in self.alternatives
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a cell may ask of the kernel: the rules of a file and of those it includes, these first."""
+    """What a cell may ask of the kernel: the rules of a file and of those it includes, these first.
+
+    ``every_set_up`` is what each cell needs beside them to set itself up, whatever its policy.
+    """
 
     name: str
     rules: tuple[Rule, ...]
+    every_set_up: tuple[Rule, ...]
+
+    def during(self, phase: Phase) -> tuple[Rule, ...]:
+        """The rules that hold in a phase."""
+        if phase is Phase.SET_UP:
+            return self.rules + self.every_set_up
+        return tuple(rule for rule in self.rules if rule.phase is Phase.WORK)
+
+    @property
+    def taken_back(self) -> tuple[Rule, ...]:
+        """The rules that end with the set-up."""
+        return tuple(rule for rule in self.rules + self.every_set_up if rule.phase is Phase.SET_UP)
+
+    def rule(self, phase: Phase, call: str, arguments: tuple[int, ...]) -> Rule | None:
+        """The rule that allows or answers a call; None where it kills."""
+        return next((rule for rule in self.during(phase) if rule.call == call and rule.holds(arguments)), None)
 
 
 def read(path: Path) -> Policy:
@@ -134,12 +194,23 @@ def read(path: Path) -> Policy:
     rules = tuple(_rules(path, included=False))
     if not any(rule.errno is None for rule in rules):
         raise PolicyError(str(path), 0, "allows nothing at all")
+    unconditional = {rule.call for rule in rules if rule.errno is None and not rule.alternatives}
+    # A call that a cell may make at work whatever its arguments, it may make before.
+    every = tuple(rule for rule in _rules(_EVERY_SET_UP, included=True) if rule.call not in unconditional)
+    found = Policy(path.stem, rules, every)
+    working = {rule.call: rule for rule in found.during(Phase.WORK)}
+    for rule in found.taken_back:
+        if rule.call in working:
+            what = (
+                f"{rule.call} is for the set-up alone ({Path(rule.path).name}:{rule.line}), and can't be for work too"
+            )
+            raise PolicyError(working[rule.call].path, working[rule.call].line, what)
     seen: dict[tuple[str, tuple[tuple[Condition, ...], ...]], Rule] = {}
     for rule in rules:
         first = seen.setdefault((rule.call, rule.alternatives), rule)
         if first is not rule:
             raise PolicyError(rule.path, rule.line, f"says again what {first.path}:{first.line} says")
-    return Policy(path.stem, rules)
+    return found
 
 
 def _rules(path: Path, *, included: bool) -> Iterator[Rule]:
@@ -147,22 +218,25 @@ def _rules(path: Path, *, included: bool) -> Iterator[Rule]:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(str(path), 0, f"can't be read: {error}") from error
+    phase = Phase.WORK
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        if text.startswith("@"):
+        if text == "@set-up":
+            phase = Phase.SET_UP
+        elif text.startswith("@"):
             directive, _, name = text.partition(" ")
             if directive != "@include" or not re.fullmatch(r"[\w-]+\.policy", name.strip()):
-                raise PolicyError(str(path), number, f"{text!r} is not '@include NAME.policy'")
+                raise PolicyError(str(path), number, f"{text!r} is neither '@include NAME.policy' nor '@set-up'")
             if included:
                 raise PolicyError(str(path), number, "an included policy can't include another")
             yield from _rules(path.parent / name.strip(), included=True)
         else:
-            yield _rule(text, str(path), number)
+            yield _rule(text, str(path), number, phase)
 
 
-def _rule(line: str, path: str, number: int) -> Rule:
+def _rule(line: str, path: str, number: int, phase: Phase) -> Rule:
     match = _LINE.fullmatch(line)
     if match is None:
         raise PolicyError(path, number, f"{line!r} is not 'call: conditions  # reason'")
@@ -178,7 +252,7 @@ def _rule(line: str, path: str, number: int) -> Rule:
         alternatives = _alternatives(call, conditions.strip())
     except ValueError as error:
         raise PolicyError(path, number, str(error)) from None
-    return Rule(call, alternatives, answer, reason, text, path, number)
+    return Rule(call, alternatives, answer, reason, text, path, number, phase)
 
 
 def _errno(action: str) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 
 from jail.errors import JailError, PoolClosedError, SpecError
 from jail.layers import Layer
 from jail.nursery import Nursery, delay_s
+from jail.policy import Phase
 from jail.remote import RemoteCell
-from jail.result import Result, Status
+from jail.result import Result, Status, Violation
 from jail.run import Run
 from jail.spec import Layers, Limits, ZygoteSpec
 
@@ -57,6 +58,8 @@ class Pool:
         """What every cell is behind; empty before `start`."""
         self.error: JailError | None = None
         """Why cells can't be made; None while they can."""
+        self.violations: Counter[tuple[str, Phase]] = Counter()
+        """How many cells were stopped for a system call, by its name and when: idle cells and cells that failed too."""
 
     @property
     def healthy(self) -> bool:
@@ -207,6 +210,9 @@ class Pool:
             cell.close_pipes()
         self._fill()
         self._changed.set()
+
+    def cell_violated(self, violation: Violation) -> None:
+        self.violations[violation.call, violation.phase] += 1
 
     def zygote_lost(self, error: JailError) -> None:
         self.error = error

@@ -28,8 +28,6 @@ _OF_A_FILE = 1 << 61
 _EXCLUSIVE = 1 << 56
 _GAP_PAGES = 2
 """Ranges so close become one: a page more is cheaper than a call more."""
-_HEAP_BYTES = 64 << 20
-"""Free heap that a zygote leaves above what it uses, mapped and untouched: huge pages can fill it."""
 
 Range = tuple[int, int]
 """First address and length, bytes, of whole pages."""
@@ -53,12 +51,6 @@ class Footprint:
         for advice, ranges in ((syscalls.MADV_POPULATE_WRITE, self.written), (syscalls.MADV_POPULATE_READ, self.read)):
             for start, length in ranges:
                 syscalls.try_madvise(start, length, advice)
-
-
-def make_room() -> None:
-    """Give free memory back, but keep room to grow in, so that forks find new memory in one piece. In the zygote."""
-    syscalls.malloc_trim()
-    syscalls.grow_heap(_HEAP_BYTES)
 
 
 def scout(rehearse: Callable[[], None]) -> Footprint:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from jail import control, wire
 from jail.layers import Layer
+from jail.policy import Phase
 from jail.result import Exit
 
 _PIPE_BYTES = 1 << 20
@@ -56,6 +57,11 @@ class RemoteCell:
         os.set_blocking(self._request, False)
         os.set_blocking(self._reply, False)
         self._open = True
+
+    @property
+    def phase(self) -> Phase:
+        """Of its life: whether it has said that it is ready, whoever has heard it yet."""
+        return Phase.SET_UP if self.set_up is None else Phase.WORK
 
     @property
     def cell_ends(self) -> list[int]:

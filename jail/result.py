@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jail.policy import Phase
+
 
 class Status(StrEnum):
     OK = "ok"
@@ -41,24 +43,46 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """A call that a cell was stopped for. ``call`` is its name, or its number where it has none.
+
+    ``arguments`` are six unsigned words of 64 bits, whether or not the call has as many: for the operator alone, as a
+    cell that was taken over chooses them.
+    """
+
+    call: str
+    arguments: tuple[int, ...]
+    phase: Phase
+
+    def __str__(self) -> str:
+        return f"{self.call}({', '.join(map(hex, self.arguments))}) during {self.phase}"
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """``reason`` is for the operator: never text of a document, never meant for callers.
 
-    ``usage`` is None where the cell had not ended yet when its reply was complete, or there was no cell.
+    ``usage`` is None where the cell had not ended yet when its reply was complete, or there was no cell. ``violation``
+    goes with `Status.VIOLATION`, and is None where the kernel gives no means to name it.
     """
 
     status: Status
     reason: str = ""
     usage: Usage | None = None
+    violation: Violation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """What the zygote saw of a cell's end. ``wait_status`` as waitpid(2) gives it."""
+    """What the zygote saw of a cell's end. ``wait_status`` as waitpid(2) gives it.
+
+    ``violation`` is what the zygote killed it for, if it did.
+    """
 
     wait_status: int
     oom_kills: int
     usage: Usage
+    violation: Violation | None = None
 
 
 EXIT_CRASHED = 70
@@ -84,6 +108,8 @@ def classify(end: Exit, *, cpu_s: int, complete: bool, cause: Result | None = No
     the cell's limit, ``place`` where the job says that it raised. What the kernel says goes before what the server
     did, and that before what the cell says.
     """
+    if end.violation is not None:
+        return Result(Status.VIOLATION, f"a system call outside its policy: {end.violation}", end.usage, end.violation)
     if os.WIFSIGNALED(end.wait_status):
         return _of_signal(os.WTERMSIG(end.wait_status), end, cpu_s, cause)
     if cause is not None:

@@ -9,8 +9,9 @@ from jail.errors import SetUpError
 from jail.layers import Layer
 from jail.spec import Program
 
-_DESCRIPTORS = 8
-"""Room for the standard three, the two pipes and what landlock opens; `refuse_descriptors` ends that."""
+_DESCRIPTORS = 64
+"""Room for what a cell has from its zygote where it is not closed, and what setting up opens; `refuse_descriptors`
+ends that."""
 _PROGRAM_DESCRIPTORS = 256
 
 

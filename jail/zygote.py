@@ -26,7 +26,7 @@ from typing import Any, NoReturn, cast
 
 import prctl
 
-from jail import capabilities, control, landlock, namespaces, pretouch
+from jail import capabilities, control, heap, landlock, namespaces, pretouch
 from jail.cell import Enclosure, Pipes, Work, live
 from jail.cgroups import Bounds, Evidence, Tree
 from jail.errors import JailError, LoadError, PolicyError, SetUpError
@@ -38,6 +38,8 @@ _JOB_THREADS = "job"
 """Name of this process while it loads the job, and so of every thread that is started then and gets none of its own."""
 _SERVER_DIED = signal.SIGUSR1
 """What the kernel sends the keeper when the server ends."""
+_HEAP_BYTES = 64 << 20
+"""Free heap above what the zygote uses, for its cells: huge pages can fill it."""
 _LINGER_S = 0.05
 """How long to wait before a cgroup that the kernel still holds is tried again."""
 
@@ -151,7 +153,7 @@ def _load(start: control.Start, host: _Host) -> tuple[Work, Enclosure]:
     _check_threads(start.threads)
     gc.collect()
     gc.freeze()
-    pretouch.make_room()
+    heap.make_room(_HEAP_BYTES)
     # What a program does it does in a process of its own, and only in a cell is all there that it needs.
     footprint = pretouch.scout(job.rehearse) if start.program is None else pretouch.Footprint()
     return Work(job, footprint), walls

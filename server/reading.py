@@ -63,7 +63,7 @@ async def pages(
         raise _no_cell() from error
     result = run.result
     assert result is not None, "the run is over"
-    record.cell = CellReport(result.status.value, result.reason)
+    record.cell = CellReport(result.status.value, result.reason, result.violation)
     if result.status is not Status.OK:
         raise _stopped(result, deadline, run.set_up is not None)
     checker.finish()

@@ -17,7 +17,7 @@ import grpc
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from jail.result import Exit
+from jail.result import Exit, Violation
 from server.experiments import Assignment
 from server.settings import LogFormat
 
@@ -61,6 +61,8 @@ class CellReport:
 
     status: str
     reason: str
+    violation: Violation | None = None
+    """The system call that it was stopped for."""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,12 @@ class RequestRecord:
             fields["breach"] = self.breach
         if self.cell is not None:
             fields["cell"] = {"status": self.cell.status, "reason": self.cell.reason}
+            if (violation := self.cell.violation) is not None:
+                fields["violation"] = {
+                    "call": violation.call,
+                    "arguments": [hex(argument) for argument in violation.arguments],
+                    "phase": violation.phase.value,
+                }
         failed = self.code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
         (log.error if failed else log.info)("request", **fields)
 

@@ -1,4 +1,4 @@
-"""A page drawn here: what a zygote warms up on, what a cell rehearses on, and what tests read."""
+"""Pages drawn here: what a zygote warms up on, what a cell rehearses on, and what tests read."""
 
 from __future__ import annotations
 
@@ -33,4 +33,17 @@ def receipt(height: int = 1000, width: int = 640, *, text_px: int = 26) -> Pixel
     for number, line in enumerate(RECEIPT_LINES):
         draw.text((width // 10, height // 20 + number * text_px * 2), line, font=font, fill=20)
     draw.line((width // 10, height // 2, width * 9 // 10, height // 2), fill=60, width=2)
+    return np.repeat(np.asarray(image)[:, :, None], 3, axis=2)
+
+
+def letter(height: int = 1400, width: int = 1000, *, text_px: int = 22) -> Pixels:
+    """Draw a page full of long and short lines, uint8 (height, width, 3): a document's usual amount of work."""
+    image = Image.new("L", (width, height), 245)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(text_px)
+    words = " ".join(RECEIPT_LINES).split()
+    for number, top in enumerate(range(text_px, height - 2 * text_px, 2 * text_px)):
+        count = 2 if number % 3 == 0 else 9
+        line = " ".join(words[(number * 5 + i) % len(words)] for i in range(count))
+        draw.text((text_px * 2, top), line, font=font, fill=30)
     return np.repeat(np.asarray(image)[:, :, None], 3, axis=2)

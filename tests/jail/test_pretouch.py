@@ -13,7 +13,7 @@ from tests.jail.conftest import ask
 
 PROGRAM = """
 import os, resource
-from jail import pretouch
+from jail import heap, pretouch
 
 kept = bytearray(8 << 20)
 kept[::4096] = b"1" * len(kept[::4096])
@@ -29,7 +29,7 @@ def faults_of_work():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 work()
-pretouch.make_room()
+heap.make_room(64 << 20)
 footprint = pretouch.scout(work)
 for touches in (False, True):
     if os.fork() == 0:

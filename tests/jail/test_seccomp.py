@@ -22,11 +22,12 @@ import ctypes, os, sys
 from pathlib import Path
 import prctl
 from jail import policy, seccomp
-compiled = seccomp.compile_filter(policy.read(Path(sys.argv[1])))
+compiled = seccomp.Ready.of(seccomp.compile_filters(policy.read(Path(sys.argv[1]))))
 number, *arguments = map(int, sys.argv[2:])
 libc = ctypes.CDLL(None, use_errno=True)
 prctl.set_no_new_privs(1)
-seccomp.enter(compiled)
+compiled.enter(None)
+compiled.take_back()
 result = libc.syscall(ctypes.c_long(number), *map(ctypes.c_ulong, arguments))
 os.write(1, str(-ctypes.get_errno() if result == -1 else 0).encode())
 os._exit(0)
@@ -78,4 +79,4 @@ def test_a_name_that_is_no_system_call_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "test.policy"
     path.write_text("read:  # fine\nraed:  # a slip\n")
     with pytest.raises(PolicyError, match=":2: raed is not a system call"):
-        seccomp.compile_filter(policy.read(path))
+        seccomp.compile_filters(policy.read(path))

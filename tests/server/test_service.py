@@ -105,7 +105,10 @@ async def test_the_caller_of_a_violation_learns_no_system_call_and_the_operator_
     error = await refused(shared, document("!violate"))
     assert "open" not in error.message
     assert not error.metadata
-    assert shared.requests[-1]["cell"] == {"status": "violation", "reason": "a system call outside its policy"}
+    logged = shared.requests[-1]
+    assert logged["cell"]["status"] == "violation"
+    assert (logged["violation"]["call"], logged["violation"]["phase"]) == ("openat", "work")
+    assert len(logged["violation"]["arguments"]) == 6
 
 
 async def test_an_unknown_engine_is_refused_with_those_there_are(shared: Tiny) -> None:

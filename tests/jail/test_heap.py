@@ -1,0 +1,57 @@
+"""What a fork allocates lies above what its parent uses, so that it copies next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from jail.environment import zygote_environment
+
+PROGRAM = """
+import ctypes, os, resource, sys
+from jail import heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+libc.free.argtypes = (ctypes.c_void_p,)
+
+# A heap as loading leaves it: every second block is free, on pages that the others have in use.
+blocks = [libc.malloc(2000) for _ in range(20_000)]
+for block in blocks:
+    ctypes.memset(block, 1, 2000)
+for block in blocks[::2]:
+    libc.free(block)
+highest = max(blocks)
+if "room" in sys.argv:
+    heap.make_room(64 << 20)
+if os.fork() == 0:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    fresh = [libc.malloc(1500) for _ in range(8_000)]
+    for block in fresh:
+        ctypes.memset(block, 2, 1500)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    print(sum(block < highest for block in fresh), faults)
+    sys.stdout.flush()
+    os._exit(0)
+os.wait()
+"""
+
+
+def deeds(*arguments: str) -> tuple[int, int]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=zygote_environment({}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    reused, faults = map(int, done.stdout.split())
+    return reused, faults
+
+
+def test_a_fork_leaves_its_parents_holes_alone() -> None:
+    reused_as_it_was, faults_as_it_was = deeds()
+    reused, faults = deeds("room")
+    assert reused_as_it_was > 7_000
+    assert reused == 0
+    assert faults < faults_as_it_was / 4

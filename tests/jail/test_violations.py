@@ -1,0 +1,96 @@
+"""A cell that is stopped for a system call: who learns what of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jail.errors import RehearsalError
+from jail.layers import Layer
+from jail.policy import Phase
+from jail.pool import Pool
+from jail.result import Status, Violation
+from jail.spec import Layers, ZygoteSpec
+from jail.violations import call_name
+from tests.jail.conftest import LIMITS, ask
+
+JOB = "tests.jail.violation_jobs:Violations"
+OPENAT, SENDMSG, PTRACE, X32_PTRACE = 257, 46, 101, 521
+I386_GETPID = 20
+X32 = 0x40000000
+AT_FDCWD = (1 << 64) - 100
+
+
+@pytest.fixture
+async def pool():  # type: ignore[no-untyped-def]
+    made = Pool(ZygoteSpec(JOB), LIMITS, busy=2, idle=2)
+    await made.start()
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "call", "arguments"),
+    [
+        (f"native {OPENAT} {AT_FDCWD} 7 0 438", "openat", (AT_FDCWD, 7, 0, 438)),
+        (f"native {PTRACE} 16 1 2 3", "ptrace", (16, 1, 2, 3)),
+        ("native 1 9 0 0", "write", (9, 0, 0)),
+        (f"native {X32 | X32_PTRACE} 1 2", "x32 ptrace", (1, 2)),
+        ("native 999 5", "call 999", (5,)),
+        (f"i386 {I386_GETPID} 5", "i386 getpid", (5, 0, 0)),
+    ],
+)
+async def test_the_operator_learns_the_call_its_arguments_and_the_phase(
+    pool: Pool, request_: str, call: str, arguments: tuple[int, ...]
+) -> None:
+    result, payloads, _ = await ask(pool, request_)
+    assert (result.status, payloads) == (Status.VIOLATION, [])
+    assert result.violation is not None
+    assert (result.violation.call, result.violation.phase) == (call, Phase.WORK)
+    assert result.violation.arguments[: len(arguments)] == arguments
+    assert f"{call}({arguments[0]:#x}, " in result.reason
+    assert pool.violations == {(call, Phase.WORK): 1}
+
+
+async def test_what_was_for_the_set_up_alone_kills_at_work(pool: Pool) -> None:
+    result, payloads, _ = await ask(pool, f"native {SENDMSG} 5 0 0")
+    assert (result.status, payloads) == (Status.VIOLATION, [])
+
+
+async def test_a_cell_that_violates_is_gone_at_once_and_the_next_request_is_served(pool: Pool) -> None:
+    for _ in range(5):
+        async with asyncio.timeout(10):
+            result, _, _ = await ask(pool, f"native {PTRACE}")
+            assert result.status is Status.VIOLATION
+    result, payloads, _ = await ask(pool, "native 228 0 0")
+    assert (result.status, payloads) == (Status.OK, [b"survived"])
+
+
+async def test_a_violation_of_the_rehearsal_is_of_the_set_up() -> None:
+    made = Pool(ZygoteSpec(JOB, {"rehearse": [PTRACE, 4, 5]}), LIMITS, busy=1, idle=1)
+    with pytest.raises(RehearsalError, match=r"ptrace\(0x4, 0x5, .* during set-up"):
+        await made.start()
+    assert made.violations[("ptrace", Phase.SET_UP)] >= 1
+
+
+async def test_where_a_cell_could_keep_descriptors_the_filter_kills_by_itself() -> None:
+    layers = Layers(dangerously_without=frozenset({Layer.DESCRIPTORS}))
+    made = Pool(ZygoteSpec(JOB), LIMITS, busy=1, idle=1, layers=layers)
+    await made.start()
+    try:
+        result, payloads, _ = await ask(made, f"native {PTRACE}")
+    finally:
+        await made.close()
+    assert (result.status, result.violation, payloads) == (Status.VIOLATION, None, [])
+
+
+def test_a_violation_reads_as_a_call() -> None:
+    violation = Violation("openat", (1, 2, 0, 0, 0, 0), Phase.WORK)
+    assert str(violation) == "openat(0x1, 0x2, 0x0, 0x0, 0x0, 0x0) during work"
+
+
+def test_a_call_of_no_known_name_is_a_number() -> None:
+    assert call_name(999) == "call 999"
+    assert call_name(-1) == "call -1"
+    assert call_name(1, 0x12345) == "architecture 0x12345 call 1"
