@@ -1,0 +1,1 @@
+"""What comparisons of two engines say, and what follows from it: figures with intervals, and a recommendation."""
