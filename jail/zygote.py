@@ -27,12 +27,13 @@ from typing import Any, NoReturn, cast
 import prctl
 
 from jail import capabilities, control, heap, landlock, namespaces, pretouch
-from jail.cell import Enclosure, Pipes, Work, live
+from jail.cell import Birth, Enclosure, Pipes, Work, live
 from jail.cgroups import Bounds, Evidence, Tree
 from jail.errors import JailError, LoadError, PolicyError, SetUpError
 from jail.job import Job
 from jail.layers import Layer
 from jail.spec import Program
+from jail.violations import Watch
 
 _JOB_THREADS = "job"
 """Name of this process while it loads the job, and so of every thread that is started then and gets none of its own."""
@@ -92,6 +93,8 @@ def _prepare_host(start: control.Start) -> _Host:
         tree = Tree.find(start.cgroup_parent)
         tree.prepare([os.getpid(), start.server_pid])
     try:
+        if Layer.PROCESS in layers:
+            capabilities.leave_keyring()
         if Layer.USER_NAMESPACE in layers:
             namespaces.enter_user_namespace()
         if Layer.PID_NAMESPACE in layers:
@@ -202,12 +205,17 @@ class Zygote:
         """By cell number: process id here, and the pidfd that tells of its end."""
         self._lingering: set[str] = set()
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._watch = Watch()
 
     def serve(self) -> None:
         """Until the server closes the control socket. Its cells die with this process."""
         self._selector.register(self._channel, selectors.EVENT_READ, None)
+        self._selector.register(self._watch, selectors.EVENT_READ, self._watch)
         while True:
             for key, _ in self._selector.select(_LINGER_S if self._lingering else None):
+                if key.data is self._watch:
+                    self._stop_violators()
+                    continue
                 if key.data is not None:
                     self._reap(key.data)
                     continue
@@ -226,7 +234,7 @@ class Zygote:
             if self._walls.tree is not None:
                 self._walls.tree.make(group, self._bounds)
             forking = time.perf_counter()
-            pid = self._fork(group, pipes, message.rehearse)
+            pid = self._fork(Birth(pipes, group, self._watch.handover, message.rehearse))
             forked = time.perf_counter()
         except SetUpError as error:
             control.send(self._channel, control.SpawnFailed(cell, str(error.layer), error.why, error.fix))
@@ -239,17 +247,22 @@ class Zygote:
         self._selector.register(pidfd, selectors.EVENT_READ, cell)
         control.send(self._channel, control.Spawned(cell, forking - started, forked - forking), [pidfd])
 
-    def _fork(self, group: str, pipes: Pipes, rehearse: bool) -> int:
+    def _fork(self, birth: Birth) -> int:
         separate = Layer.PID_NAMESPACE in self._walls.layers
         if separate:
             namespaces.unshare_pid()
         pid = os.fork()
         if pid == 0:
-            live(self._work, self._walls, group, pipes, rehearse=rehearse)
+            live(self._work, self._walls, birth)
         if separate:
             # A second unshare would fail until this undoes the first; the child keeps the namespace it was born into.
             namespaces.return_to_pid(self._own_pid_namespace)
         return pid
+
+    def _stop_violators(self) -> None:
+        for cell in self._watch.violators():
+            # It is not reaped yet, so its id is its own.
+            os.kill(self._pids[cell][0], signal.SIGKILL)
 
     def _reap(self, cell: int) -> None:
         pid, pidfd = self._pids.pop(cell)
@@ -271,6 +284,7 @@ class Zygote:
                 evidence.memory_peak_bytes or used.ru_maxrss * 1024,
                 used.ru_utime + used.ru_stime,
                 used.ru_minflt + used.ru_majflt,
+                self._watch.forget(cell),
             ),
         )
 
