@@ -1,6 +1,6 @@
 # Everything below makes .venv first, if it is missing or out of date.
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup bench-setup demo test test-slow check serve format stubs lock sanitize clean \
+.PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
 	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf
 
 PY := .venv/bin/python
@@ -37,6 +37,9 @@ serve: setup  ## serve on 127.0.0.1:50051
 format: setup  ## put the code in order
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+policies: setup  ## compile the seccomp policies anew, to the text that reviewers compare
+	@$(PY) -m jail.dump
 
 stubs: setup  ## generate the protobuf stubs anew
 	@$(PY) proto/generate.py

@@ -57,8 +57,9 @@ _LD_IMM = 0x00
 _JA = 0x05
 _AND = 0x54
 _RET = 0x06
+_JEQ = 0x15
 _JUMPS: dict[int, tuple[str, Callable[[int, int], bool]]] = {
-    0x15: ("jeq", lambda a, k: a == k),
+    _JEQ: ("jeq", lambda a, k: a == k),
     0x25: ("jgt", lambda a, k: a > k),
     0x35: ("jge", lambda a, k: a >= k),
     0x45: ("jset", lambda a, k: bool(a & k)),
@@ -168,25 +169,54 @@ def replaced(program: Program, old: int, new: int) -> Program:
     return tuple(Instruction(_RET, 0, 0, new) if step.code == _RET and step.value == old else step for step in program)
 
 
-def disassemble(program: Program) -> Iterator[str]:
-    """One line an instruction. Jumps name the line that they go to, as the program before it stays when it grows."""
-    for at, step in enumerate(program):
-        yield f"{at:04d}  {_text(at, step)}"
+def disassemble(program: Program, name: Callable[[int], str] = str) -> Iterator[str]:
+    """One line an instruction. ``name`` says what a system call's number means.
+
+    A jump is written as the answer that it leads to, or as how many lines it passes over: so a line more changes few
+    others.
+    """
+    fields = _fields_compared(program)
+    for at, loaded in enumerate(fields):
+        yield _text(program, at, loaded, name)
 
 
-def _text(at: int, step: Instruction) -> str:
+def _fields_compared(program: Program) -> list[int | None]:
+    """For each instruction the offset of what the accumulator holds, None where that is not one field alone."""
+    reached: list[set[int | None]] = [set() for _ in program]
+    reached[0].add(None)
+    for at, step in enumerate(program):  # jumps go forward only: one pass sees every path
+        after = {step.value} if step.code == _LD_ABS else {None} if step.code == _LD_IMM else reached[at]
+        if step.code in _JUMPS:
+            following = {at + 1 + step.if_true, at + 1 + step.if_false}
+        elif step.code == _RET:
+            following = set()
+        else:
+            following = {at + 1 + (step.value if step.code == _JA else 0)}
+        for target in following:
+            reached[target] |= after
+    return [next(iter(held)) if len(held) == 1 else None for held in reached]
+
+
+def _text(program: Program, at: int, loaded: int | None, name: Callable[[int], str]) -> str:
+    step = program[at]
     if step.code == _LD_ABS:
         return f"ld    {_field(step.value)}"
     if step.code == _RET:
         return f"ret   {action(step.value)}"
     if step.code == _JA:
-        return f"ja    {at + 1 + step.value:04d}"
+        return f"ja    {_target(program, at, step.value)}"
     if step.code == _AND:
         return f"and   {step.value:#010x}"
     if step.code == _LD_IMM:
         return f"ld    {step.value:#010x}"
-    name = _JUMPS[step.code][0]
-    return f"{name:5s} {step.value:#010x}  true {at + 1 + step.if_true:04d}  false {at + 1 + step.if_false:04d}"
+    known = f"  # {name(step.value)}" if loaded == 0 and step.code == _JEQ and step.value < X32 else ""
+    paths = f"true {_target(program, at, step.if_true)}  false {_target(program, at, step.if_false)}"
+    return f"{_JUMPS[step.code][0]:5s} {step.value:#010x}  {paths}{known}"
+
+
+def _target(program: Program, at: int, over: int) -> str:
+    target = program[at + 1 + over]
+    return action(target.value) if target.code == _RET else f"+{over}"
 
 
 def _field(offset: int) -> str:

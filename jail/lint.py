@@ -29,6 +29,8 @@ REVIEWED = frozenset(
     " rename renameat renameat2 sendmsg sendto socket tgkill unlink unlinkat vfork".split()
 )
 """Open a way to files, networks or other programs: a change of a policy that has one is due a security review."""
+POLICIES = Path(__file__).parent / "policy"
+_INCLUDED = frozenset({"every-set-up", "program-common"})
 
 
 class Severity(StrEnum):
@@ -68,11 +70,14 @@ def lint(path: Path) -> Iterator[Finding]:
             yield Finding(Severity.REVIEW, rule.path, rule.line, f"{rule.call}, allowed because: {rule.reason}")
 
 
+def own_policies() -> list[Path]:
+    """The policies that come with the jail, but for what is only ever included: that is read with its includers."""
+    return sorted(path for path in POLICIES.glob("*.policy") if path.stem not in _INCLUDED)
+
+
 def main(names: Sequence[str]) -> int:
     """Lint the policies named, or all that come with the jail. Returns the exit code."""
-    folder = Path(__file__).parent / "policy"
-    # What is only ever included is read with those that include it.
-    paths = [Path(name) for name in names] or [path for path in sorted(folder.glob("*.policy")) if "-" not in path.stem]
+    paths = [Path(name) for name in names] or own_policies()
     findings = list(dict.fromkeys(finding for path in paths for finding in lint(path)))
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     for finding in errors:

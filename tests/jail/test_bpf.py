@@ -101,8 +101,8 @@ def test_clone3_is_answered_as_a_call_that_there_is_not(compiled: tuple[Policy, 
 def test_the_architecture_is_checked_before_all_else(compiled: tuple[Policy, Filters]) -> None:
     _, filters = compiled
     first, second = list(bpf.disassemble(filters.first))[:2]
-    assert first.endswith("ld    arch")
-    assert second.split()[1:3] == ["jeq", f"{Architecture.X86_64:#010x}"]
+    assert first == "ld    arch"
+    assert second.split()[:2] == ["jeq", f"{Architecture.X86_64:#010x}"]
 
 
 @pytest.mark.parametrize("name", ["base", "scribe", "program"])
