@@ -46,6 +46,7 @@ _EXISTING: Mapping[ocr_pb2.ExistingText.ValueType, Existing] = {
     ocr_pb2.EXISTING_TEXT_ADD: Existing.ADD,
 }
 _PART_BYTES = 1 << 20
+_NO_LIMIT = 1 << 30
 _OUTPUTS = frozenset({ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT})
 
 
@@ -54,7 +55,7 @@ class OcrJob:
 
     def __init__(self, engine: str, options: Mapping[str, object] | None = None) -> None:
         self._engine: Engine = registry.create(engine, options)
-        self._rehearsal: Page | None = None
+        self._rehearsal = b""
 
     def load(self) -> None:
         """Load the engine and run the whole path once for every format, so that no cell meets a first time."""
@@ -65,9 +66,10 @@ class OcrJob:
         # A program's memory is made anew for each page: all that a rehearsal can tell of it is whether it starts.
         program = self._engine.program is not None
         page = Page(pixels=specimen.receipt(100, 200) if program else specimen.receipt())
-        self._rehearsal = page if program else Page(pixels=specimen.letter())
+        documents = _one_of_each_format(page)
+        self._rehearsal = documents[0] if program else _encoded(Image.fromarray(specimen.letter()), "JPEG")
         made = b""
-        for document in _one_of_each_format(page):
+        for document in documents:
             made = self._warm_up(document)
         # And the PDF made of the last: kept, read anew, and the ways that end early.
         self._warm_up(made)
@@ -77,14 +79,15 @@ class OcrJob:
 
     def rehearse(self) -> None:
         """Read a page drawn here, so that the memory a request writes is the cell's own before it comes."""
-        if self._rehearsal is not None:
-            self._engine.recognize(self._rehearsal)
+        if self._rehearsal:
+            task = cell_pb2.Task(max_pixels=_NO_LIMIT, max_pages=1)
+            self.run(task.SerializeToString(), memoryview(self._rehearsal), lambda payload: None)
 
     def _warm_up(self, document: bytes, existing: ocr_pb2.ExistingText.ValueType = ocr_pb2.EXISTING_TEXT_SKIP) -> bytes:
         """Read ``document`` as a cell would, and return the PDF made of it."""
         task = cell_pb2.Task(
             outputs=[*sorted(_OUTPUTS), ocr_pb2.OUTPUT_PDF],
-            max_pixels=1 << 30,
+            max_pixels=_NO_LIMIT,
             max_pages=1,
             pdf=ocr_pb2.PdfOptions(existing_text=existing),
         )
@@ -174,16 +177,14 @@ def _point(point: tuple[float, float]) -> ocr_pb2.Point:
 def _one_of_each_format(page: Page) -> list[bytes]:
     """The page as a file of every format, and the TIFF variants that go through other code."""
     image = Image.fromarray(np.ascontiguousarray(page.pixels))
-    documents = []
-    for variant, format_, options in (
-        (image, "PNG", {}),
-        (image, "JPEG", {}),
-        (image, "WEBP", {}),
-        (image, "BMP", {}),
-        (image, "TIFF", {"compression": "tiff_lzw"}),
-        (image.convert("1"), "TIFF", {"compression": "group4"}),
-    ):
-        buffer = io.BytesIO()
-        variant.save(buffer, format_, **options)
-        documents.append(buffer.getvalue())
-    return documents
+    return [
+        *(_encoded(image, format_) for format_ in ("PNG", "JPEG", "WEBP", "BMP")),
+        _encoded(image, "TIFF", compression="tiff_lzw"),
+        _encoded(image.convert("1"), "TIFF", compression="group4"),
+    ]
+
+
+def _encoded(image: Image.Image, format_: str, **options: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_, **options)
+    return buffer.getvalue()
