@@ -114,6 +114,15 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """A word in both readings, or None where one lacks it; ``same`` where nothing that counts differs."""
+
+    control: ocr_pb2.Word | None
+    candidate: ocr_pb2.Word | None
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Word:
     text: str
     confidence: float
@@ -135,6 +144,34 @@ def agreement(control: Sequence[ocr_pb2.Page], candidate: Sequence[ocr_pb2.Page]
     return sum((_of_page(mine.get(n, []), theirs.get(n, []), rules) for n in numbers), Agreement())
 
 
+def paired(control: ocr_pb2.Page, candidate: ocr_pb2.Page, rules: Rules) -> list[Pair]:
+    """The words of two readings of one page, in the control's order, then those that only the candidate has.
+
+    Words are what they are: pieces of one word are not joined, whatever ``rules`` say.
+    """
+    mine, theirs = ([word for line in page.lines for word in line.words] for page in (control, candidate))
+    near = islice(_overlaps(_words(control, rules), _words(candidate, rules)), _MOST_PAIRS)
+    matched = _matched(near)
+    taken = {j for j, _ in matched.values()}
+    pairs = []
+    for i, word in enumerate(mine):
+        other = theirs[matched[i][0]] if i in matched else None
+        same = other is not None and rules.plain(word.text) == rules.plain(other.text)
+        pairs.append(Pair(word, other, same))
+    return pairs + [Pair(None, word, False) for j, word in enumerate(theirs) if j not in taken]
+
+
+def _matched(near: Iterable[tuple[float, int, int, float]]) -> dict[int, tuple[int, float]]:
+    """Of words that overlap, those that are of one box: index of the candidate's and overlap, by the control's."""
+    matched: dict[int, tuple[int, float]] = {}
+    taken: set[int] = set()
+    for overlap, i, j, _ in sorted(near, reverse=True):
+        if overlap >= SAME_BOX and i not in matched and j not in taken:
+            matched[i] = j, overlap
+            taken.add(j)
+    return matched
+
+
 def _of_page(control: list[_Word], candidate: list[_Word], rules: Rules) -> Agreement:
     near = list(islice(_overlaps(control, candidate), _MOST_PAIRS))
     merged = _holders((j, i, area / control[i].area) for _, i, j, area in near if control[i].area)
@@ -142,15 +179,9 @@ def _of_page(control: list[_Word], candidate: list[_Word], rules: Rules) -> Agre
     if rules.ignore_white_space:
         control, candidate = _joined(control, candidate, merged), _joined(candidate, control, split)
         near = list(islice(_overlaps(control, candidate), _MOST_PAIRS))
-    matched: dict[int, int] = {}
-    taken: set[int] = set()
-    overlap_sum = 0.0
-    for overlap, i, j, _ in sorted(near, reverse=True):
-        if overlap >= SAME_BOX and i not in matched and j not in taken:
-            matched[i] = j
-            taken.add(j)
-            overlap_sum += overlap
-    pairs = [(control[i].text, candidate[j].text) for i, j in matched.items()]
+    matched = _matched(near)
+    taken = {j for j, _ in matched.values()}
+    pairs = [(control[i].text, candidate[j].text) for i, (j, _) in matched.items()]
     kinds = Counter(_difference(a, b) for a, b in pairs if a != b)
     alone = [word for i, word in enumerate(control) if i not in matched]
     extra = [word for j, word in enumerate(candidate) if j not in taken]
@@ -166,7 +197,7 @@ def _of_page(control: list[_Word], candidate: list[_Word], rules: Rules) -> Agre
         split=len(split),
         control_characters=sum(len(word.text) for word in control),
         character_errors=sum(_edits(a, b) for a, b in pairs) + sum(len(word.text) for word in (*alone, *extra)),
-        overlap_sum=overlap_sum,
+        overlap_sum=sum(overlap for _, overlap in matched.values()),
         control_confidence_sum=sum(word.confidence for word in control),
         candidate_confidence_sum=sum(word.confidence for word in candidate),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import boxes, compare, doctor, ocr, serve
+from server.cli import boxes, compare, doctor, ocr, policy, ramp, serve, shadow
 
 app = typer.Typer(
     name="cloister",
@@ -17,4 +17,7 @@ app.command("serve")(serve.serve)
 app.command("ocr")(ocr.ocr)
 app.command("boxes")(boxes.boxes)
 app.command("compare")(compare.compare)
+app.add_typer(shadow.shadow)
+app.command("ramp")(ramp.ramp)
 app.command("doctor")(doctor.doctor)
+app.add_typer(policy.app)

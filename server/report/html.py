@@ -33,7 +33,8 @@ section, .verdict { padding: 16px 20px; margin: 14px 0; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: 4px 10px 4px 0; vertical-align: top; overflow-wrap: anywhere; }
 th { overflow-wrap: normal; } .mark + td, .mark + td + td { white-space: nowrap; }
-td.n, th.n { text-align: right; } td.n { white-space: nowrap; } th { font-weight: 600; font-size: 13px; color: #66717e; }
+td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
+th { font-weight: 600; font-size: 13px; color: #66717e; }
 code { overflow-wrap: anywhere; } tr + tr td { border-top: 1px solid #eef0f3; } .mark { font-weight: 700; width: 20px; }
 svg { width: 100%; height: auto; display: block; font-size: 12.5px; }
 code { font-size: 13px; }

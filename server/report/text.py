@@ -21,6 +21,11 @@ def show(report: Report, console: Console) -> None:
     console.print(Group(*_parts(report)))
 
 
+def show_verdict(report: Report, console: Console) -> None:
+    """The recommendation alone, with its grounds."""
+    console.print(Group(*_verdict(report)))
+
+
 def as_json(report: Report) -> dict[str, Any]:
     """All of it; the rates of `total` beside its counts."""
     return {**asdict(report), "total": report.total.counts()}
@@ -30,11 +35,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     left_out = f"; {report.left_out} of other versions or rules left out" if report.left_out else ""
     yield Text(f"{report.candidate} {report.candidate_version} against {report.control} {report.control_version}")
     yield Text(f"{report.documents} documents, {report.pages} pages; texts compared: {report.rules}{left_out}\n", "dim")
-    yield Text(report.verdict.upper(), f"bold {_COLOURS[report.verdict]}")
-    checks = Table.grid(padding=(0, 2))
-    for check in report.checks:
-        checks.add_row(Text(check.verdict, _COLOURS[check.verdict]), check.name, Text(check.ground))
-    yield checks
+    yield from _verdict(report)
     yield _kinds(report)
     yield _sides(report)
     if report.differences:
@@ -47,6 +48,14 @@ def _parts(report: Report) -> Iterator[RenderableType]:
                 no_wrap=True,
                 overflow="ellipsis",
             )
+
+
+def _verdict(report: Report) -> Iterator[RenderableType]:
+    yield Text(report.verdict.upper(), f"bold {_COLOURS[report.verdict]}")
+    checks = Table.grid(padding=(0, 2))
+    for check in report.checks:
+        checks.add_row(Text(check.verdict, _COLOURS[check.verdict]), check.name, Text(check.ground))
+    yield checks
 
 
 def _kinds(report: Report) -> Table:

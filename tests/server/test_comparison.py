@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cloister.v1 import ocr_pb2
-from server.comparison import Agreement, Rules, agreement
+from server.comparison import Agreement, Rules, agreement, paired
 
 EXACT = Rules()
 
@@ -80,6 +80,14 @@ def test_white_space_that_makes_no_difference_leaves_only_texts_that_differ() ->
         found = compared(mine, theirs, Rules(ignore_white_space=True))
         assert (found.same_text, found.merged + found.split) == (1, 2)
     assert compared(apart, together, Rules(ignore_white_space=True)).word_agreement == pytest.approx(2 / 5)
+
+
+def test_words_are_paired_in_order_and_those_without_a_partner_stand_alone() -> None:
+    mine, theirs = page(("a", 0, 20), ("b", 30, 50), ("c", 60, 80)), page(("z", 90, 99), ("B", 31, 50), ("a", 0, 20))
+    pairs = paired(mine, theirs, EXACT)
+    texts = [(p.control.text if p.control else "", p.candidate.text if p.candidate else "", p.same) for p in pairs]
+    assert texts == [("a", "a", True), ("b", "B", False), ("c", "", False), ("", "z", False)]
+    assert paired(mine, theirs, Rules(ignore_case=True))[1].same
 
 
 def test_empty_readings_agree_and_a_missing_page_counts_as_its_words() -> None:
