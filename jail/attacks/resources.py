@@ -1,0 +1,103 @@
+"""Attacks on the host's memory and time, and what a cell does to itself."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target
+from jail.attacks.machine import Machine
+from jail.layers import Layer
+from jail.result import Status
+
+MEMORY_BYTES = 64 << 20
+"""What a cell of the stage may have."""
+CPU_S = 1
+"""CPU seconds that a cell of the stage may use."""
+DEADLINE_S = 0.4
+"""The deadline, where it is what is attacked."""
+
+_HOARD_BYTES = 2 * MEMORY_BYTES
+_BLOCK = 4 << 20
+_SPIN_S = 1.3 * CPU_S
+
+
+# Deeds, in the cell.
+
+
+def _hoard(machine: Machine, arguments: Arguments) -> bytes:
+    for _ in range(_HOARD_BYTES // _BLOCK):
+        block = machine.call("mmap", 0, _BLOCK, 3, 0x22, -1, 0)
+        ctypes.memset(block, 1, _BLOCK)
+    return b"hoarded"
+
+
+def _spin(machine: Machine, arguments: Arguments) -> bytes:
+    until = time.process_time() + _SPIN_S
+    while time.process_time() < until:
+        sum(range(1000))
+    return b"spun"
+
+
+def _spin_deaf(machine: Machine, arguments: Arguments) -> bytes:
+    """Ignores every signal that can be ignored, by libc's signal(3)."""
+    libc = ctypes.CDLL(None)
+    for number in sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}):
+        libc.signal(int(number), ctypes.c_void_p(1))
+    return _spin(machine, arguments)
+
+
+def _overflow(machine: Machine, arguments: Arguments) -> bytes:
+    machine.overflow()
+    return b"done"
+
+
+def _read_nothing(machine: Machine, arguments: Arguments) -> bytes:
+    machine.need_x86_64()
+    return ctypes.string_at(0)
+
+
+def _break_down(machine: Machine, arguments: Arguments) -> bytes:
+    machine.break_down()
+    return b"done"
+
+
+# Targets, outside.
+
+
+@contextmanager
+def _memory(scene: Scene) -> Iterator[Target]:
+    yield Target({}, lambda answer: answer.loot == b"hoarded")
+
+
+@contextmanager
+def _time(scene: Scene) -> Iterator[Target]:
+    yield Target({}, lambda answer: answer.loot == b"spun")
+
+
+@contextmanager
+def _pool(scene: Scene) -> Iterator[Target]:
+    """The pool itself: hurt where it is not whole, or where the fault was not seen as what it is."""
+
+    def hurt(answer: Answer) -> bool:
+        return not scene.pool.healthy or answer.result.status is not Status.CRASHED
+
+    yield Target({}, hurt)
+
+
+ATTACKS = (
+    Attack("use up memory", _memory, _hoard, (Layer.CGROUPS,)),
+    Attack("use up time", _time, _spin, (Guard.DEADLINE, Layer.RLIMITS)),
+    Attack(
+        "use up time, deaf to signals",
+        _time,
+        _spin_deaf,
+        (Layer.SECCOMP, Guard.DEADLINE, Layer.RLIMITS),
+    ),
+    Attack("overflow the stack", _pool, _overflow, (Guard.OWN_PROCESS,)),
+    Attack("read where nothing is", _pool, _read_nothing, (Guard.OWN_PROCESS,)),
+    Attack("execute what is no instruction", _pool, _break_down, (Guard.OWN_PROCESS,)),
+)

@@ -1,0 +1,225 @@
+"""Where attacks take place: the server of this play, a process of its own. Run as ``python -m jail.attacks.stage FD``.
+
+It keeps a pool for each set of barriers that are off, and in its cells has attacks tried, one at a time, as it is told
+over a socket: a line of JSON each way. See `jail.attacks.suite`, which speaks with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import struct
+import sys
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from jail import capabilities, namespaces, syscalls
+from jail.attacks import CATALOGUE, replies, resources
+from jail.attacks.attack import SWITCHES, Answer, Attack, Barrier, Guard, Scene
+from jail.attacks.job import KEEPSAKE, LOOT, NOT_HERE, REFUSED
+from jail.attacks.machine import NotHereError
+from jail.attacks.victim import SECRET
+from jail.errors import JailError, ZygoteError
+from jail.layers import Layer
+from jail.pool import Pool
+from jail.result import Status
+from jail.run import Run
+from jail.spec import Layers, Limits, ZygoteSpec
+
+_ROOM = "size=32m,nr_inodes=512,mode=755"
+_TIMEOUT_S = 20.0
+_SETTLE_S = 20.0
+_SETTLE_STEP_S = 0.005
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_IFREQ = struct.Struct("16sh14x")
+
+
+class Outcome(StrEnum):
+    REACHED = "reached"
+    """The attack got to its target."""
+    STOPPED = "stopped"
+    NOT_HERE = "not here"
+    """This host does not have what is attacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """``how`` it ended: the error that refused it, or what became of the cell."""
+
+    outcome: Outcome
+    how: str
+
+
+class Stage:
+    """In one event loop. ``folder`` is its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pools: dict[frozenset[Barrier], Pool] = {}
+        self._neighbours = self._make(frozenset())
+        self._keeper = 0
+
+    async def open(self) -> None:
+        """Start the pool that no attack comes from. Raises `JailError`."""
+        await self._neighbours.start()
+        (self._keeper,) = _children(os.getpid())
+
+    async def close(self) -> None:
+        for pool in (*self._pools.values(), self._neighbours):
+            await pool.close()
+
+    async def attempt(self, attack: Attack, off: frozenset[Barrier]) -> Attempt:
+        """Have a cell behind all barriers but those try it. Raises `JailError`."""
+        pool = await self._pool(off)
+        scene = Scene(self._folder, pool, await self._neighbour())
+        deadline = Guard.DEADLINE in attack.barriers and Guard.DEADLINE not in off
+        try:
+            with attack.aim(scene) as target:
+                request = attack.name.encode(), json.dumps(target.arguments).encode()
+                async with pool.run(*request, timeout_s=resources.DEADLINE_S if deadline else _TIMEOUT_S) as run:
+                    payloads = tuple([payload async for payload in run])
+                if run.ended is not None:
+                    await asyncio.shield(run.ended)
+                answer = _answer(run, payloads)
+                reached = target.reached(answer)
+        except NotHereError as error:
+            return Attempt(Outcome.NOT_HERE, str(error))
+        await self._settle(pool)
+        last = payloads[-1] if payloads else b""
+        if last.startswith(NOT_HERE):
+            return Attempt(Outcome.NOT_HERE, last[1:].decode())
+        return Attempt(Outcome.REACHED if reached else Outcome.STOPPED, _how(answer, last, reached=reached))
+
+    async def _pool(self, off: frozenset[Barrier]) -> Pool:
+        key = off - {Guard.DEADLINE}
+        if key not in self._pools:
+            pool = self._make(key)
+            await pool.start()
+            self._pools[key] = pool
+        return self._pools[key]
+
+    def _make(self, off: frozenset[Barrier]) -> Pool:
+        unbounded = Guard.REPLY_BOUND in off
+        spec = ZygoteSpec(
+            "jail.attacks.job:Attacker",
+            {KEEPSAKE: str(self._folder / KEEPSAKE)},
+            environment={SECRET: os.environ[SECRET]} if Guard.ENVIRONMENT in off else {},
+        )
+        limits = Limits(
+            memory_bytes=resources.MEMORY_BYTES,
+            cpu_s=resources.CPU_S,
+            reply_bytes=16 * replies.REPLY_BYTES if unbounded else replies.REPLY_BYTES,
+        )
+        layers = frozenset(barrier for barrier in off if isinstance(barrier, Layer))
+        # The stage's own processes are in a group beside those of the pools: jail.attacks.fence.
+        return Pool(spec, limits, busy=1, idle=1, layers=Layers(layers, cgroup_parent=".."))
+
+    async def _neighbour(self) -> int:
+        """Process id of an idle cell of the pool that no attack comes from."""
+        await self._settle(self._neighbours)
+        (zygote,) = _children(self._keeper)
+        (cell,) = _children(zygote)
+        return cell
+
+    @staticmethod
+    async def _settle(pool: Pool) -> None:
+        """Wait until the pool is as it was before an attack."""
+        async with asyncio.timeout(_SETTLE_S):
+            while pool.idle_cells != 1 or pool.busy_cells:
+                await asyncio.sleep(_SETTLE_STEP_S)
+
+
+def _answer(run: Run, payloads: tuple[bytes, ...]) -> Answer:
+    if run.result is None:
+        raise ZygoteError("a request ended without a result")
+    loot = payloads[-1][1:] if payloads and payloads[-1].startswith(LOOT) else b""
+    return Answer(run.result, payloads, loot)
+
+
+def _how(answer: Answer, last: bytes, *, reached: bool) -> str:
+    if reached:
+        return ""
+    if answer.result.status is Status.OK:
+        return last[1:].decode(errors="replace") if last.startswith(REFUSED) else "no effect"
+    return answer.result.status.value.replace("_", " ")
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def _set(folder: Path) -> None:
+    """Enter namespaces of the stage's own, where it may: an ordinary user's attacks could change nothing there.
+
+    And a keyring of its own, that its pools are started with.
+    """
+    if capabilities.is_privileged():
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        for point in (folder, Path("/dev/shm")):
+            if point.is_dir():
+                syscalls.mount("stage", str(point), "tmpfs", 0, _ROOM)
+        namespaces.enter_network()
+        namespaces.enter_ipc()
+        namespaces.enter_uts()
+        _raise_loopback()
+    with contextlib.suppress(OSError):  # where there are no keys, that attack says so
+        syscalls.leave_session_keyring()
+    os.environ[SECRET] = secrets.token_hex(8)
+    (folder / KEEPSAKE).write_text(secrets.token_hex(8))
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        name, flags = _IFREQ.unpack(fcntl.ioctl(any_socket, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0)))
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _IFREQ.pack(name, flags | _IFF_UP))
+
+
+def barriers(names: list[str]) -> frozenset[Barrier]:
+    """From their names, layers' or guards'."""
+    known: dict[str, Barrier] = {str(each): each for each in (*Layer, *SWITCHES)}
+    return frozenset(known[name] for name in names)
+
+
+async def _play(channel: socket.socket, folder: Path) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=channel)
+    stage = Stage(folder)
+    try:
+        await stage.open()
+        writer.write(b"{}\n")
+        while line := await reader.readline():
+            asked: dict[str, Any] = json.loads(line)
+            try:
+                attempt = await stage.attempt(CATALOGUE[asked["attack"]], barriers(asked["off"]))
+                said = asdict(attempt)
+            except JailError as error:
+                said = {"error": str(error)}
+            writer.write(json.dumps(said).encode() + b"\n")
+            await writer.drain()
+    except JailError as error:
+        writer.write(json.dumps({"error": str(error)}).encode() + b"\n")
+    finally:
+        await stage.close()
+        writer.close()
+
+
+def main() -> None:
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    folder, *gates = sys.argv[2:]
+    for gate in gates:
+        Path(gate).write_text("0")
+    _set(Path(folder))
+    asyncio.run(_play(channel, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Every attack, in real cells: it bites where nothing stops it, and each of its barriers stops it alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from jail.attacks import ATTACKS, replies
+from jail.attacks.attack import Attack, Guard
+from jail.attacks.stage import Outcome
+from jail.attacks.suite import Suite, Verdict
+from jail.layers import Layer
+
+NAMED = [pytest.param(attack, id=attack.name) for attack in ATTACKS]
+ONE_BARRIER = {
+    "read its own environment",
+    "enter by i386's calls",
+    "enter by x32's calls",
+    "make a user namespace",
+    "use up memory",
+    "overflow the stack",
+    "read where nothing is",
+    "execute what is no instruction",
+    "flood the reply",
+}
+"""What a second one could not be found for; replies that break the rules are the reply parser's alone."""
+
+
+def check(verdict: Verdict) -> None:
+    if not verdict.here:
+        pytest.skip(f"this host does not have it: {(verdict.bare or verdict.whole).how}")
+    assert verdict.whole.outcome is Outcome.STOPPED
+    assert not [barrier for barrier, attempt in verdict.alone.items() if attempt.outcome is not Outcome.STOPPED]
+    assert verdict.without_first is None or verdict.without_first.outcome is Outcome.STOPPED
+    assert verdict.bites or not verdict.attack.provable
+
+
+@pytest.mark.parametrize("attack", NAMED)
+def test_it_bites_and_is_stopped(suite: Suite, attack: Attack) -> None:
+    check(suite.judge(attack, most=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", [param for param in NAMED if len(param.values[0].barriers) > 2])
+def test_each_of_its_barriers_stops_it_alone(suite: Suite, attack: Attack) -> None:
+    check(suite.judge(attack))
+
+
+def test_whatever_has_one_barrier_alone_is_known() -> None:
+    alone = {attack.name for attack in ATTACKS if len({*attack.barriers, *attack.given}) < 2}
+    assert alone == ONE_BARRIER | {attack.name for attack in ATTACKS if attack.barriers == (Guard.FRAMES,)}
+
+
+def test_every_layer_that_cells_enter_stops_something() -> None:
+    used = {barrier for attack in ATTACKS for barrier in attack.barriers}
+    assert used >= set(Layer) - {Layer.USER_NAMESPACE}
+
+
+def test_a_forged_reply_is_believed(suite: Suite) -> None:
+    """A cell that was taken over can say what it likes of its own document: the jail does not claim otherwise.
+
+    It shows too that what the other replies say does reach the server.
+    """
+    assert suite.attempt(replies.FORGED, frozenset()).outcome is Outcome.REACHED
+
+
+def test_names_are_different() -> None:
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
