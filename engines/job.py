@@ -7,6 +7,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
@@ -15,8 +16,8 @@ from PIL import Image
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from engines import registry
-from engines.api import Engine, Page, PageText, Quad, Stage
-from engines.documents import specimen
+from engines.api import Engine, Line, Page, PageText, Quad, Stage, Turn, Word
+from engines.documents import decode, specimen
 from engines.documents.decode import Limits
 from engines.documents.document import Existing, Leaf, PdfOptions, open_document
 from engines.documents.errors import (
@@ -98,39 +99,68 @@ class OcrJob:
     def run(self, header: bytes, body: memoryview, reply: Callable[[bytes], None]) -> None:
         """Read the document in ``body`` as the `cell_pb2.Task` in ``header`` says.
 
-        A page a reply, then the parts of the PDF if one is wanted, then a summary.
+        An outline, a page a reply, the parts of the PDF if one is wanted, then a summary.
         """
         task = cell_pb2.Task.FromString(header)
-        limits = Limits(pixels=task.max_pixels, pages=task.max_pages)
-        outputs = frozenset(task.outputs) or _OUTPUTS
-        options = PdfOptions(
-            write=ocr_pb2.OUTPUT_PDF in outputs,
-            existing=_EXISTING[task.pdf.existing_text],
-            break_signatures=task.pdf.break_signatures,
-        )
-        number = 0
-        texts: dict[int, PageText] = {}
         try:
-            document = open_document(bytes(body), limits, options)
-            started = time.perf_counter()
-            for leaf in document.leaves():
-                decode_s = time.perf_counter() - started
-                number += 1
-                text = self._engine.recognize(leaf.page) if leaf.page is not None else None
-                if text is not None and options.write:
-                    texts[leaf.number] = text
-                page = _page_message(leaf, text, decode_s, outputs)
-                reply(cell_pb2.Reply(page=page).SerializeToString())
-                started = time.perf_counter()
-            if options.write:
-                made = document.pdf(texts)
-                for start in range(0, len(made), _PART_BYTES):
-                    reply(cell_pb2.Reply(pdf_part=made[start : start + _PART_BYTES]).SerializeToString())
+            pages = self._bound(task, bytes(body), reply) if task.read else self._read(task, bytes(body), reply)
         except DocumentError as error:
             failure = cell_pb2.Failure(reason=_REASONS[type(error)], message=str(error), metadata=error.metadata)
             reply(cell_pb2.Reply(failure=failure).SerializeToString())
             return
-        reply(cell_pb2.Reply(summary=cell_pb2.Summary(pages=number)).SerializeToString())
+        reply(cell_pb2.Reply(summary=cell_pb2.Summary(pages=pages)).SerializeToString())
+
+    def _read(self, task: cell_pb2.Task, body: bytes, reply: Callable[[bytes], None]) -> int:
+        """Read this cell's share of the pages, and write the PDF where it is wanted and the share is all of them."""
+        outputs = frozenset(task.outputs) or _OUTPUTS
+        options = _pdf_options(task)
+        document = open_document(body, _limits(task), options)
+        count = document.count()
+        reply(cell_pb2.Reply(outline=cell_pb2.Outline(pages=count)).SerializeToString())
+        share = decode.Share(task.share, max(1, min(task.shares, count)))
+        writes = options.write and share == decode.ALL
+        if options.write and not writes:
+            document = open_document(body, _limits(task), replace(options, write=False))
+        number = 0
+        texts: dict[int, PageText] = {}
+        started = time.perf_counter()
+        for leaf in document.leaves(share):
+            decode_s = time.perf_counter() - started
+            number += 1
+            text = self._engine.recognize(leaf.page) if leaf.page is not None else None
+            if text is not None and writes:
+                texts[leaf.number] = text
+            page = _page_message(leaf, text, decode_s, outputs)
+            reply(cell_pb2.Reply(page=page).SerializeToString())
+            started = time.perf_counter()
+        if writes:
+            _reply_pdf(document.pdf(texts), reply)
+        return number
+
+    def _bound(self, task: cell_pb2.Task, body: bytes, reply: Callable[[bytes], None]) -> int:
+        """Write the PDF of pages that other cells have read."""
+        document = open_document(body, _limits(task), _pdf_options(task))
+        document.survey()
+        texts = {page.number: page_text(page) for page in task.read if not page.kept}
+        _reply_pdf(document.pdf(texts), reply)
+        return len(task.read)
+
+
+def _limits(task: cell_pb2.Task) -> Limits:
+    return Limits(pixels=task.max_pixels, pages=task.max_pages)
+
+
+def _pdf_options(task: cell_pb2.Task) -> PdfOptions:
+    return PdfOptions(
+        write=ocr_pb2.OUTPUT_PDF in task.outputs,
+        existing=_EXISTING[task.pdf.existing_text],
+        break_signatures=task.pdf.break_signatures,
+    )
+
+
+def _reply_pdf(made: bytes, reply: Callable[[bytes], None]) -> None:
+    for start in range(0, len(made), _PART_BYTES):
+        reply(cell_pb2.Reply(pdf_part=made[start : start + _PART_BYTES]).SerializeToString())
 
 
 def _page_message(
@@ -172,6 +202,20 @@ def _quad(quad: Quad) -> ocr_pb2.Quad:
 
 def _point(point: tuple[float, float]) -> ocr_pb2.Point:
     return ocr_pb2.Point(x=point[0], y=point[1])
+
+
+def page_text(page: ocr_pb2.Page) -> PageText:
+    """A page's message as what an engine gives."""
+    lines = (
+        Line(tuple(Word(w.text, w.confidence, _corners(w.quad)) for w in line.words), _corners(line.quad))
+        for line in page.lines
+    )
+    return PageText(tuple(lines), Turn(page.turn.degrees, page.turn.confidence))
+
+
+def _corners(quad: ocr_pb2.Quad) -> Quad:
+    corners = (quad.top_left, quad.top_right, quad.bottom_right, quad.bottom_left)
+    return Quad(*((corner.x, corner.y) for corner in corners))
 
 
 def _one_of_each_format(page: Page) -> list[bytes]:

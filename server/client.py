@@ -17,7 +17,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Self
@@ -27,6 +27,7 @@ import grpc
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.admission import Deadline
 from server.errors import CloisterError, Reason, received
+from server.renderings import PAGE_BREAK
 
 DEADLINE_S = 60.0
 """Seconds a call may take where nothing else is said."""
@@ -158,12 +159,18 @@ class AsyncClient:
         pdf: ocr_pb2.PdfOptions | None = None,
         context: ocr_pb2.RequestContext | None = None,
         deadline_s: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> ocr_pb2.RecognizeResponse:
-        """Have ``document`` read and return all of its pages. Raises `CloisterError`."""
+        """Have ``document`` read and return all of its pages. Raises `CloisterError`.
+
+        ``progress`` is called with how many pages are read, at first none, and how many there are.
+        """
         request = ocr_pb2.RecognizeRequest(document=document, options=_options(engine, outputs, pdf, context))
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
+                if progress is not None:
+                    return await self._followed(request, deadline, progress)
                 return await self._stub.Recognize(request, timeout=deadline.remaining_s)
             except grpc.aio.AioRpcError as error:
                 refusal = _cloister_error(error)
@@ -172,6 +179,32 @@ class AsyncClient:
                     raise refusal from error
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _followed(
+        self, request: ocr_pb2.RecognizeRequest, deadline: Deadline, progress: Callable[[int, int], None]
+    ) -> ocr_pb2.RecognizeResponse:
+        """What `Recognize` would answer, by way of a stream."""
+        requests = _async_requests(request.options, request.document)
+        response = ocr_pb2.RecognizeResponse()
+        pages = 0
+        async for part in self._stub.RecognizeStream(requests, timeout=deadline.remaining_s):
+            match part.WhichOneof("part"):
+                case "outline":
+                    pages = part.outline.pages
+                    progress(0, pages)
+                case "page":
+                    response.pages.append(part.page)
+                    progress(len(response.pages), pages)
+                case "file_part":
+                    if not response.files or response.files[-1].output != part.file_part.output:
+                        response.files.add(output=part.file_part.output)
+                    response.files[-1].content += part.file_part.content
+                case "summary":
+                    response.provenance.CopyFrom(part.summary.provenance)
+                    response.timings.CopyFrom(part.summary.timings)
+        if not request.options.outputs or ocr_pb2.OUTPUT_TEXT in request.options.outputs:
+            response.text = PAGE_BREAK.join(page.text for page in response.pages)
+        return response
 
     def stream(
         self,
@@ -212,11 +245,13 @@ class AsyncClient:
 class PageStream:
     """The pages of one document, each as soon as it is read. Leaving its block ends the call and the cell's work.
 
-    Iterating raises `CloisterError`. ``files`` and ``summary`` are there once the loop has ended.
+    Iterating raises `CloisterError`. ``count``, how many pages there are, is known from the first page on; ``files``
+    and ``summary`` are there once the loop has ended.
     """
 
     def __init__(self, call: grpc.CallIterator[ocr_pb2.RecognizeStreamResponse]) -> None:
         self._call = call
+        self.count = 0
         self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
 
@@ -224,6 +259,8 @@ class PageStream:
         try:
             for response in self._call:
                 match response.WhichOneof("part"):
+                    case "outline":
+                        self.count = response.outline.pages
                     case "page":
                         yield response.page
                     case "file_part":
@@ -250,6 +287,7 @@ class AsyncPageStream:
         call: grpc.aio.StreamStreamCall[ocr_pb2.RecognizeStreamRequest, ocr_pb2.RecognizeStreamResponse],
     ) -> None:
         self._call = call
+        self.count = 0
         self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
 
@@ -257,6 +295,8 @@ class AsyncPageStream:
         try:
             async for response in self._call:
                 match response.WhichOneof("part"):
+                    case "outline":
+                        self.count = response.outline.pages
                     case "page":
                         yield response.page
                     case "file_part":

@@ -1,4 +1,4 @@
-"""Has one document read in a cell: waits for the cell, checks what it answers, and says why it ended."""
+"""Asks one cell: waits for it, checks what it answers, and says why it ended."""
 
 from __future__ import annotations
 
@@ -25,16 +25,10 @@ _STOPS = {
 }
 
 
-async def pages(
-    host: EngineHost,
-    document: bytes,
-    task: cell_pb2.Task,
-    deadline: Deadline,
-    record: RequestRecord,
-    *,
-    pdf: bytearray | None = None,
-) -> AsyncGenerator[ocr_pb2.Page, None]:
-    """Yield the document's pages as they are read; ``record`` is filled in as they come, and ``pdf`` after the last.
+async def replies(
+    host: EngineHost, document: bytes, task: cell_pb2.Task, deadline: Deadline, record: RequestRecord
+) -> AsyncGenerator[cell_pb2.Outline | ocr_pb2.Page | bytes, None]:
+    """Yield what one cell answers, as it comes: an outline, pages, parts of a PDF. ``record`` is filled in.
 
     Raises `DocumentError`, `CellError`, `DeadlineError`, `OverloadedError`. To leave early, close the iterator: that
     kills the cell.
@@ -51,10 +45,9 @@ async def pages(
             async for payload in run:
                 reply = checker.take(payload)
                 if isinstance(reply, ocr_pb2.Page):
-                    _note(record, reply)
+                    note(record, reply)
+                if reply is not None:
                     yield reply
-                elif reply is not None and pdf is not None:
-                    pdf += reply
     except MalformedReplyError as error:
         record.breach = error.breach
         raise
@@ -77,7 +70,8 @@ def timings(record: RequestRecord) -> ocr_pb2.Timings:
     return message
 
 
-def _note(record: RequestRecord, page: ocr_pb2.Page) -> None:
+def note(record: RequestRecord, page: ocr_pb2.Page) -> None:
+    """Count a page, its words and its time."""
     record.pages += 1
     record.words += sum(len(line.words) for line in page.lines) if page.lines else len(page.text.split())
     for stage, duration in page.timings.ListFields():

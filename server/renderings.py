@@ -9,6 +9,9 @@ from google.protobuf import json_format
 
 from cloister.v1 import ocr_pb2
 
+PAGE_BREAK = "\f"
+"""Parts the pages of a document's text."""
+
 
 class Rendering(StrEnum):
     """A form of output; its value is the name on the command line."""

@@ -1,9 +1,9 @@
 """Checks what a cell answers, message by message. Nothing of it is trusted.
 
-A cell may have been taken over by the document it read. What it can say is held to pages 1, 2, 3..., the parts of a PDF
-where one was wanted, and then a summary, or a failure at any point; numbers must be finite and lie where they can lie;
-text must hold no control characters, which could steer a caller's terminal. Anything else is `MalformedReplyError`, and
-ends the request.
+A cell may have been taken over by the document it read. What it can say is held to an outline, its share of the pages
+1, 2, 3..., the parts of a PDF where one was wanted, and then a summary, or a failure at any point; numbers must be
+finite and lie where they can lie; text must hold no control characters, which could steer a caller's terminal. Anything
+else is `MalformedReplyError`, and ends the request.
 """
 
 from __future__ import annotations
@@ -58,13 +58,22 @@ class ReplyChecker:
         self._words_wanted = ocr_pb2.OUTPUT_WORDS in task.outputs
         self._text_wanted = ocr_pb2.OUTPUT_TEXT in task.outputs
         self._pdf_wanted = ocr_pb2.OUTPUT_PDF in task.outputs
+        self._share = task.share
+        self._shares = task.shares
+        # A cell that is told what others read has nothing to read.
+        self._outlined = bool(task.read)
+        self._expected = range(0)
+        self._read_elsewhere = len(task.read)
         self._pages = 0
         self._pdf_begun = False
         self._ended = False
         self._failure: DocumentError | None = None
 
-    def take(self, payload: bytes) -> ocr_pb2.Page | bytes | None:
-        """The page or the part of a PDF in this reply, None where it is the last. Raises `MalformedReplyError`."""
+    def take(self, payload: bytes) -> cell_pb2.Outline | ocr_pb2.Page | bytes | None:
+        """What is in this reply: the outline, a page or a part of the PDF; None where it is the last.
+
+        Raises `MalformedReplyError`.
+        """
         if self._ended:
             raise MalformedReplyError("a reply after the last one")
         try:
@@ -74,6 +83,9 @@ class ReplyChecker:
         # What this version does not know must not ride along to the caller.
         reply.DiscardUnknownFields()
         match reply.WhichOneof("part"):
+            case "outline":
+                self._check_outline(reply.outline)
+                return reply.outline
             case "page":
                 _require(not self._pdf_begun, "a page after the PDF")
                 self._check_page(reply.page)
@@ -83,8 +95,10 @@ class ReplyChecker:
                 return reply.pdf_part
             case "summary":
                 _require(self._pdf_begun == self._pdf_wanted, "no PDF, though one was wanted")
-                _require(reply.summary.pages == self._pages, "the summary's count is not that of the pages")
-                _require(self._pages > 0, "a summary of no pages")
+                _require(self._outlined, "a summary without an outline")
+                _require(self._pages == len(self._expected), "a summary before the last page")
+                read = self._pages + self._read_elsewhere
+                _require(reply.summary.pages == read, "the summary's count is not that of the pages")
             case "failure":
                 self._failure = _document_error(reply.failure)
             case _:
@@ -98,18 +112,28 @@ class ReplyChecker:
             raise self._failure
         _require(self._ended, "the cell ended before its last reply")
 
+    def _check_outline(self, outline: cell_pb2.Outline) -> None:
+        _require(not self._outlined, "a second outline, or one that was not asked for")
+        _require(0 < outline.pages <= self._max_pages, "an outline of no pages, or of more than were allowed")
+        self._outlined = True
+        shares = max(1, min(self._shares, outline.pages))
+        _require(self._share < shares, "an outline of fewer pages than another cell found")
+        self._expected = range(self._share + 1, outline.pages + 1, shares)
+        # The PDF of a document that cells share is made by one more.
+        self._pdf_wanted = self._pdf_wanted and shares == 1
+
     def _check_pdf_part(self, part: bytes) -> None:
         """What the PDF holds is its reader's to judge: it is as trustworthy as the document it was made from."""
         _require(self._pdf_wanted, "a PDF that was not asked for")
-        _require(self._pages > 0, "a PDF of no pages")
+        _require(self._outlined and self._pages == len(self._expected), "a PDF before the last page")
         _require(bool(part), "an empty part of a PDF")
         _require(self._pdf_begun or part.startswith(b"%PDF-"), "a PDF that is none")
         self._pdf_begun = True
 
     def _check_page(self, page: ocr_pb2.Page) -> None:
+        _require(self._pages < len(self._expected), "a page more than were to come")
+        _require(page.number == self._expected[self._pages], "pages out of order")
         self._pages += 1
-        _require(page.number == self._pages, "pages out of order")
-        _require(self._pages <= self._max_pages, "more pages than were allowed")
         _require(0 < page.width * page.height <= self._max_pixels, "a page of impossible size")
         _require(0 <= page.dpi <= _MAX_DPI, "a resolution out of range")
         _require(page.turn.degrees in (0, 90, 180, 270), "a turn that is not a quarter's multiple")

@@ -21,8 +21,10 @@ from server.admission import Deadline
 from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
 from server.experiments import Experiments
 from server.hosts import EngineHost
+from server.renderings import PAGE_BREAK
 from server.settings import Settings
 from server.shadow import Control, Shadow
+from server.sharing import Reading
 from server.telemetry import RequestRecord, describe
 
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
@@ -30,7 +32,6 @@ NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
 _DEFAULT_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
 _KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, *files.OUTPUTS)
 _KNOWN_EXISTING_TEXT = frozenset(ocr_pb2.ExistingText.values())
-_PAGE_BREAK = "\f"
 _RETRY_WHILE_STARTING_S = 2.0
 _RETRY_ELSEWHERE_S = 1.0
 _LINGER_S = 2.0
@@ -114,19 +115,18 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             outputs = request.options.outputs or _DEFAULT_OUTPUTS
             response = ocr_pb2.RecognizeResponse()
             read: list[ocr_pb2.Page] = []
-            pdf = bytearray()
             with host.admission.place():
                 _check_not_empty(request.document)
-                async with aclosing(
-                    reading.pages(host, request.document, task, call.deadline, call.record, pdf=pdf)
-                ) as pages:
-                    async for page in pages:
-                        read.append(page)
+                document = self._reading(host, request.document, task, call)
+                async with aclosing(document.parts()) as parts:
+                    async for part in parts:
+                        if isinstance(part, ocr_pb2.Page):
+                            read.append(part)
             response.pages.extend(files.shown(page, outputs) for page in read)
             if ocr_pb2.OUTPUT_TEXT in outputs:
-                response.text = _PAGE_BREAK.join(page.text for page in read)
+                response.text = PAGE_BREAK.join(page.text for page in read)
             response.provenance.CopyFrom(_provenance(host, call))
-            response.files.extend(files.make(outputs, read, bytes(pdf), response.provenance))
+            response.files.extend(files.make(outputs, read, bytes(document.pdf), response.provenance))
             call.stop_clock()
             response.timings.CopyFrom(reading.timings(call.record))
             self._cast_shadow(context, call, _Asked(request.options.context, task, request.document), read)
@@ -142,24 +142,27 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             outputs = options.outputs or _DEFAULT_OUTPUTS
             keeps = self._is_shadowed(call, task) or not set(outputs).isdisjoint(files.OUTPUTS)
             read: list[ocr_pb2.Page] = []
-            pdf = bytearray()
             # The place is taken before the bytes are: what is being received is bounded with what waits.
             with host.admission.place():
-                document = await self._received(requests, call)
-                async with aclosing(reading.pages(host, document, task, call.deadline, call.record, pdf=pdf)) as pages:
-                    async for page in pages:
+                received = await self._received(requests, call)
+                document = self._reading(host, received, task, call)
+                async with aclosing(document.parts()) as parts:
+                    async for part in parts:
+                        if isinstance(part, ocr_pb2.Outline):
+                            await context.write(ocr_pb2.RecognizeStreamResponse(outline=part))
+                            continue
                         if keeps:
-                            read.append(page)
-                        await context.write(ocr_pb2.RecognizeStreamResponse(page=files.shown(page, outputs)))
+                            read.append(part)
+                        await context.write(ocr_pb2.RecognizeStreamResponse(page=files.shown(part, outputs)))
             provenance = _provenance(host, call)
-            for part in files.parts(files.make(outputs, read, bytes(pdf), provenance)):
-                await context.write(ocr_pb2.RecognizeStreamResponse(file_part=part))
+            for file in files.parts(files.make(outputs, read, bytes(document.pdf), provenance)):
+                await context.write(ocr_pb2.RecognizeStreamResponse(file_part=file))
             call.stop_clock()
             summary = ocr_pb2.Summary(
                 pages=call.record.pages, provenance=provenance, timings=reading.timings(call.record)
             )
             await context.write(ocr_pb2.RecognizeStreamResponse(summary=summary))
-            self._cast_shadow(context, call, _Asked(options.context, task, document), read)
+            self._cast_shadow(context, call, _Asked(options.context, task, received), read)
 
     async def ListEngines(  # noqa: N802
         self, request: ocr_pb2.ListEnginesRequest, context: Context
@@ -248,6 +251,17 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
                 f"the document is larger than the {limit} bytes that are taken; send it smaller or in parts",
                 {"limit": str(limit)},
             )
+
+    def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: _Call) -> Reading:
+        """``document`` on its way through the cells that are free: at least one, for which it may have to wait.
+
+        One alone where others wait for cells, and where a shadow will be compared with what this costs.
+        """
+        cells = self._settings.cells
+        free = cells.busy - host.pool.busy_cells
+        several = not host.admission.waiting and not self._is_shadowed(call, task)
+        most = max(1, min(cells.per_document, free)) if several else 1
+        return Reading(host, document, task, call.deadline, call.record, most)
 
     def _is_shadowed(self, call: _Call, task: cell_pb2.Task) -> bool:
         """Whether a candidate is to read the document too. Only words can be compared."""

@@ -90,6 +90,9 @@ class Cells(_Section):
     """cells of one engine that work at the same time; by default one for each CPU"""
     idle: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """cells of one engine kept ready; by default one for each CPU"""
+    per_document: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """cells of one engine that may read the pages of one document at the same time, where they are free; by default one
+    for each CPU"""
     memory_bytes: Annotated[int, Field(ge=64 * _MIB)] = 1024 * _MIB
     """memory one cell may take before it is killed, 64 MiB or more; an engine that needs more gets what it needs"""
     pids: Annotated[int, Field(gt=0)] = 1

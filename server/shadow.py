@@ -21,13 +21,13 @@ from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from jail.errors import JailError
 from jail.result import Exit
-from server import reading
 from server.admission import Deadline
 from server.comparison import Rules, agreement
 from server.errors import CloisterError
 from server.experiments import Assignment
 from server.hosts import EngineHost
 from server.records.comparison import OK, Comparison, Entry, Kept, Spent, name
+from server.sharing import Reading
 from server.telemetry import RequestRecord, describe
 
 _WATCH_S = 0.1
@@ -207,10 +207,11 @@ class Shadow:
         try:
             async with (
                 deadline.timeout(),
-                aclosing(reading.pages(host, control.document, task, deadline, record)) as read,
+                aclosing(Reading(host, control.document, task, deadline, record).parts()) as parts,
             ):
-                async for page in read:
-                    pages.append(page)
+                async for part in parts:
+                    if isinstance(part, ocr_pb2.Page):
+                        pages.append(part)
         except CloisterError as error:
             status = str(error.reason)
         except TimeoutError:

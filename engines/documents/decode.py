@@ -55,6 +55,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Every ``of_so_many``-th page, the first of them the page ``number`` + 1."""
+
+    number: int = 0
+    of_so_many: int = 1
+
+    def of(self, count: int) -> range:
+        """Page numbers, from 1, of a document of ``count`` pages."""
+        return range(self.number + 1, count + 1, self.of_so_many)
+
+
+ALL = Share()
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """A page and the EXIF orientation (1 to 8) that was honoured in it.
 
@@ -66,15 +81,19 @@ class Decoded:
     image: Image.Image
 
 
-def pages(body: bytes, limits: Limits) -> Iterator[Decoded]:
-    """Decode the pages of a PNG, JPEG, TIFF, WebP or BMP file in order.
+def count(body: bytes, limits: Limits) -> int:
+    """How many pages the file has. Raises what `pages` does before its first page."""
+    return _count(_open(body, limits), limits)
+
+
+def pages(body: bytes, limits: Limits, share: Share = ALL) -> Iterator[Decoded]:
+    """Decode the pages of a PNG, JPEG, TIFF, WebP or BMP file in order, those of ``share``.
 
     Raises a `engines.documents.errors.DocumentError` at the first page that can't be read. That a document has too
     many pages is found before its first page is decoded.
     """
     image = _open(body, limits)
-    count = _count(image, limits)
-    for number in range(1, count + 1):
+    for number in share.of(_count(image, limits)):
         try:
             image.seek(number - 1)
         except _PARSER_ERRORS as error:

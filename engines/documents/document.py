@@ -9,7 +9,7 @@ from typing import Protocol
 
 from engines.api import Line, Page, PageText, Point, Quad
 from engines.documents import decode
-from engines.documents.decode import Limits
+from engines.documents.decode import ALL, Limits, Share
 from engines.documents.formats import is_pdf
 from engines.documents.pdf import images, reading, writing
 from engines.documents.pdf.matrix import Matrix
@@ -49,11 +49,17 @@ class Leaf:
 class Document(Protocol):
     """A document that is being read."""
 
-    def leaves(self) -> Iterator[Leaf]:
-        """The pages in order. Raises a `engines.documents.errors.DocumentError` at one that can't be read."""
+    def count(self) -> int:
+        """How many pages there are. Raises a `engines.documents.errors.DocumentError`."""
+
+    def leaves(self, share: Share = ALL) -> Iterator[Leaf]:
+        """The pages in order, those of ``share``. Raises a `DocumentError` at one that can't be read."""
+
+    def survey(self) -> None:
+        """Find out where the text of each page goes, in place of going through all `leaves`, if others read them."""
 
     def pdf(self, texts: Mapping[int, PageText]) -> bytes:
-        """The PDF with what was read, by page number; to be called after the last page."""
+        """The PDF with what was read, by page number; to be called after the last leaf, or after `survey`."""
 
 
 def open_document(body: bytes, limits: Limits, options: PdfOptions) -> Document:
@@ -68,13 +74,20 @@ class _Images:
         self._pdf = images.ImagePdf(body) if options.write else None
         self._maps: dict[int, Matrix] = {}
 
-    def leaves(self) -> Iterator[Leaf]:
-        for decoded in decode.pages(self._body, self._limits):
+    def count(self) -> int:
+        return decode.count(self._body, self._limits)
+
+    def leaves(self, share: Share = ALL) -> Iterator[Leaf]:
+        for decoded in decode.pages(self._body, self._limits, share):
             page = decoded.page
             if self._pdf is not None:
                 self._maps[page.number] = self._pdf.add(decoded)
             height, width = page.pixels.shape[:2]
             yield Leaf(page.number, width, height, page.dpi, decoded.exif_orientation, page)
+
+    def survey(self) -> None:
+        for _ in self.leaves():
+            pass
 
     def pdf(self, texts: Mapping[int, PageText]) -> bytes:
         assert self._pdf is not None, "a PDF was asked for"
@@ -90,18 +103,30 @@ class _Pdf:
         self._maps: dict[int, Matrix] = {}
         self._seen: dict[int, tuple[Box, ...]] = {}
 
-    def leaves(self) -> Iterator[Leaf]:
+    def count(self) -> int:
         if self._options.write:
             # Before all the work, not after it.
             writing.check(self._body, break_signatures=self._options.break_signatures)
-        for sheet in reading.sheets(self._body, self._limits):
-            keeps = self._options.existing is Existing.SKIP and bool(sheet.text)
-            if not keeps:
-                self._maps[sheet.number] = sheet.to_user
-                if self._options.existing is Existing.REDO:
-                    self._seen[sheet.number] = sheet.seen_text()
+        return reading.count(self._body, self._limits)
+
+    def leaves(self, share: Share = ALL) -> Iterator[Leaf]:
+        for sheet in reading.sheets(self._body, self._limits, share):
+            keeps = self._note(sheet)
             page = None if keeps else sheet.page()
             yield Leaf(sheet.number, sheet.width, sheet.height, sheet.dpi, 1, page, sheet.text if keeps else "")
+
+    def survey(self) -> None:
+        for sheet in reading.sheets(self._body, self._limits):
+            self._note(sheet)
+
+    def _note(self, sheet: reading.Sheet) -> bool:
+        """Keep what writing will need of a sheet; whether it keeps the text that it has."""
+        keeps = self._options.existing is Existing.SKIP and bool(sheet.text)
+        if not keeps:
+            self._maps[sheet.number] = sheet.to_user
+            if self._options.existing is Existing.REDO:
+                self._seen[sheet.number] = sheet.seen_text()
+        return keeps
 
     def pdf(self, texts: Mapping[int, PageText]) -> bytes:
         redo = self._options.existing is Existing.REDO

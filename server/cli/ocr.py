@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -106,24 +107,51 @@ async def _read_all(
     failed = 0
     async with connected(server, config) as client:
         to_terminal = out is None and output is None and sys.stdout.isatty()
-        with _progress(len(files), to_terminal=to_terminal) as progress:
-            bar = progress.add_task("reading", total=len(files))
-            readings = [asyncio.create_task(_read(client, places, name, wanted)) for name in files]
+        with _progress(to_terminal=to_terminal) as progress:
+            pages = _Pages(progress, len(files))
+            readings = [asyncio.create_task(_read(client, places, name, wanted, pages)) for name in files]
             for name, reading in zip(files, readings, strict=True):
                 try:
                     _write(await reading, output or (out and out / _target(name, wanted.form)))
                 except (CloisterError, OSError) as error:
                     failed += 1
                     complain(name, error)
-                progress.advance(bar)
     return failed
 
 
-async def _read(client: AsyncClient, places: asyncio.Semaphore, name: str, wanted: _Wanted) -> bytes:
+async def _read(client: AsyncClient, places: asyncio.Semaphore, name: str, wanted: _Wanted, pages: _Pages) -> bytes:
     async with places:
-        document = await asyncio.to_thread(read_document, name)
-        response = await client.recognize(document, engine=wanted.engine, outputs=wanted.form.outputs, pdf=wanted.pdf)
-        return wanted.form.render(response)
+        with pages.of_one() as progress:
+            document = await asyncio.to_thread(read_document, name)
+            response = await client.recognize(
+                document, engine=wanted.engine, outputs=wanted.form.outputs, pdf=wanted.pdf, progress=progress
+            )
+            return wanted.form.render(response)
+
+
+class _Pages:
+    """The bar over all pages. A document counts as one page until its pages are known."""
+
+    def __init__(self, progress: Progress, documents: int) -> None:
+        self._progress = progress
+        self._total = documents
+        self._bar = progress.add_task("reading pages", total=documents)
+
+    @contextmanager
+    def of_one(self) -> Iterator[Callable[[int, int], None]]:
+        """What is to be told of one document's pages: how many are read, and how many there are."""
+        read, there = 0, 1
+
+        def told(now: int, pages: int) -> None:
+            nonlocal read, there
+            self._total += pages - there
+            self._progress.update(self._bar, total=self._total, advance=now - read)
+            read, there = now, pages
+
+        try:
+            yield told
+        finally:
+            told(there, there)  # one that failed has no more to come
 
 
 def _write(content: bytes, target: Path | None) -> None:
@@ -145,8 +173,8 @@ def _check_names_differ(files: Sequence[str], to: Rendering) -> None:
         raise typer.BadParameter(f"two documents would be written to {twice[0]}; give them in two calls")
 
 
-def _progress(count: int, to_terminal: bool) -> Progress:
-    """A bar on the terminal, for many documents. Text that goes ``to_terminal`` shows the progress itself."""
+def _progress(to_terminal: bool) -> Progress:
+    """A bar on the terminal. Text that goes ``to_terminal`` shows the progress itself."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -154,5 +182,5 @@ def _progress(count: int, to_terminal: bool) -> Progress:
         TimeRemainingColumn(),
         console=errors,
         transient=True,
-        disable=count < 2 or to_terminal or not errors.is_terminal,
+        disable=to_terminal or not errors.is_terminal,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections.abc import Iterator
 
 import pikepdf
 import pytest
+from PIL import Image
 
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
@@ -49,8 +51,14 @@ def job(monkeypatch: pytest.MonkeyPatch) -> OcrJob:
 
 
 def run(job: OcrJob, body: bytes, *outputs: ocr_pb2.Output.ValueType, **pdf: object) -> list[cell_pb2.Reply]:
+    """The replies after the outline."""
     options = ocr_pb2.PdfOptions(**pdf)
-    task = cell_pb2.Task(outputs=outputs, max_pixels=2_000_000, max_pages=10, pdf=options)
+    replies = told(job, body, cell_pb2.Task(outputs=outputs, pdf=options))
+    return replies[1:] if replies[0].WhichOneof("part") == "outline" else replies
+
+
+def told(job: OcrJob, body: bytes, task: cell_pb2.Task) -> list[cell_pb2.Reply]:
+    task.max_pixels, task.max_pages = 2_000_000, 10
     replies: list[bytes] = []
     job.run(task.SerializeToString(), memoryview(body), replies.append)
     return [cell_pb2.Reply.FromString(reply) for reply in replies]
@@ -96,6 +104,62 @@ def test_a_file_that_may_not_be_rewritten_is_refused_before_it_is_read_unless_te
     assert [reply.failure.reason for reply in run(job, signed, PDF)] == [cell_pb2.Failure.REASON_SIGNED]
     assert run(job, signed, TEXT)[-1].summary.pages == 1
     assert run(job, signed, PDF, break_signatures=True)[-1].summary.pages == 1
+
+
+def pages_of(replies: list[cell_pb2.Reply]) -> list[ocr_pb2.Page]:
+    pages = [reply.page for reply in replies if reply.WhichOneof("part") == "page"]
+    for page in pages:
+        page.ClearField("timings")
+    return pages
+
+
+def documents() -> Iterator[bytes]:
+    """Five pages as a PDF, the second with text, the fourth turned; and as a TIFF."""
+    scans = [scan(noise(400, 600, 3, n), content=SEEN if n == 1 else b"", turn=90 * (n == 3)) for n in range(5)]
+    with pikepdf.new() as pdf:
+        for body in scans:
+            with pikepdf.open(io.BytesIO(body)) as one:
+                pdf.pages.extend(one.pages)
+        yield saved(pdf)
+    buffer = io.BytesIO()
+    images = [Image.fromarray(noise(400, 600 + n, 3, n)) for n in range(5)]
+    images[0].save(buffer, "TIFF", save_all=True, append_images=images[1:])
+    yield buffer.getvalue()
+
+
+@pytest.mark.parametrize("body", [*documents()], ids=["PDF", "TIFF"])
+@pytest.mark.parametrize("existing", [ocr_pb2.EXISTING_TEXT_SKIP, ocr_pb2.EXISTING_TEXT_REDO])
+def test_pages_read_in_shares_make_the_document_that_one_makes(
+    job: OcrJob, body: bytes, existing: ocr_pb2.ExistingText.ValueType
+) -> None:
+    options = ocr_pb2.PdfOptions(existing_text=existing)
+    whole = told(job, body, cell_pb2.Task(outputs=[WORDS, PDF], pdf=options))
+    assert whole[0].outline.pages == 5
+    read: dict[int, ocr_pb2.Page] = {}
+    for share in range(2):
+        task = cell_pb2.Task(outputs=[WORDS, PDF], pdf=options, share=share, shares=2)
+        outline, *replies, summary = told(job, body, task)
+        assert outline.outline.pages == 5
+        assert [page.number for page in pages_of(replies)] == [[1, 3, 5], [2, 4]][share]
+        assert summary.summary.pages == len(replies)
+        assert not pdf_of(replies)
+        read |= {page.number: page for page in pages_of(replies)}
+    pages = [read[number] for number in range(1, 6)]
+    assert pages == pages_of(whole)
+    *parts, summary = told(job, body, cell_pb2.Task(outputs=[PDF], pdf=options, read=pages))
+    assert summary.summary.pages == 5
+    # Saving makes an identifier anew.
+    identifier = re.compile(rb"/ID \[[^]]*\]")
+    assert identifier.sub(b"", pdf_of(parts)) == identifier.sub(b"", pdf_of(whole))
+
+
+def test_a_signed_file_is_refused_before_its_pages_are_shared_out(job: OcrJob) -> None:
+    with pikepdf.open(io.BytesIO(scan(noise(400, 600)))) as pdf:
+        pdf.pages.append(pdf.pages[0])
+        pdf.Root.AcroForm = pikepdf.Dictionary(SigFlags=3, Fields=pikepdf.Array())
+        body = saved(pdf)
+    (refusal,) = told(job, body, cell_pb2.Task(outputs=[PDF], shares=2))
+    assert refusal.failure.reason == cell_pb2.Failure.REASON_SIGNED
 
 
 def mutated(count: int) -> Iterator[bytes]:

@@ -64,21 +64,37 @@ class TinyJob:
     def run(self, header: bytes, body: memoryview, reply: Reply) -> None:
         task = cell_pb2.Task.FromString(header)
         text = "a picture" if bytes(body[:4]) == b"\x89PNG" else bytes(body).decode()
-        number = 0
-        for line in text.split("\n"):
+        lines = text.split("\n")
+        if task.read:
+            told = "|".join(page.text for page in task.read)
+            reply(cell_pb2.Reply(pdf_part=f"%PDF-{told}".encode()).SerializeToString())
+            reply(cell_pb2.Reply(summary=cell_pb2.Summary(pages=len(task.read))).SerializeToString())
+            return
+        count = sum(not line.startswith("!") for line in lines)
+        if count:
+            reply(cell_pb2.Reply(outline=cell_pb2.Outline(pages=count)).SerializeToString())
+        shares = max(1, min(task.shares, count))
+        number = read = 0
+        for line in lines:
             if line.startswith("!"):
                 deed, *arguments = line[1:].split()
-                if _MISDEEDS[deed](reply, number + 1, *arguments):
+                # Of several cells, that which reads the page after it.
+                if number % shares == task.share and _MISDEEDS[deed](reply, number + 1, *arguments):
                     return
                 continue
             number += 1
+            if (number - 1) % shares != task.share:
+                continue
+            read += 1
             page = page_of(number, line.split())
             if ocr_pb2.OUTPUT_WORDS not in task.outputs:
                 del page.lines[:]
             if ocr_pb2.OUTPUT_TEXT not in task.outputs:
                 page.ClearField("text")
             reply(cell_pb2.Reply(page=page).SerializeToString())
-        reply(cell_pb2.Reply(summary=cell_pb2.Summary(pages=number)).SerializeToString())
+        if ocr_pb2.OUTPUT_PDF in task.outputs and shares == 1:
+            reply(cell_pb2.Reply(pdf_part=b"%PDF-").SerializeToString())
+        reply(cell_pb2.Reply(summary=cell_pb2.Summary(pages=read)).SerializeToString())
 
 
 def _send(reply: Reply, page: ocr_pb2.Page) -> None:

@@ -15,8 +15,16 @@ from tests.server.jobs import page_of
 BOTH = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
 
 
-def checker(outputs: tuple[ocr_pb2.Output.ValueType, ...] = BOTH) -> ReplyChecker:
-    return ReplyChecker(cell_pb2.Task(outputs=outputs, max_pixels=1_000_000, max_pages=2))
+def checker(outputs: tuple[ocr_pb2.Output.ValueType, ...] = BOTH, pages: int = 1, **task: object) -> ReplyChecker:
+    """One that has taken an outline of ``pages``; of none, nothing yet."""
+    check = ReplyChecker(cell_pb2.Task(outputs=outputs, max_pixels=1_000_000, max_pages=9, **task))
+    if pages:
+        assert check.take(outline(pages)) == cell_pb2.Outline(pages=pages)
+    return check
+
+
+def outline(pages: int) -> bytes:
+    return cell_pb2.Reply(outline=cell_pb2.Outline(pages=pages)).SerializeToString()
 
 
 def page(number: int) -> bytes:
@@ -38,7 +46,7 @@ def failure(**fields: object) -> bytes:
 
 
 def test_pages_and_a_summary_are_taken() -> None:
-    check = checker()
+    check = checker(pages=2)
     assert check.take(page(1)) == page_of(1, ["a", "word"])
     assert check.take(page(2)) == page_of(2, ["a", "word"])
     assert check.take(summary(2)) is None
@@ -65,6 +73,7 @@ def test_the_parts_of_a_pdf_are_taken_after_the_pages() -> None:
         (True, [page(1), part(b"MZ")]),
         (True, [page(1), part(b"")]),
         (True, [page(1), part(b"%PDF-1.7"), page(2)]),
+        (True, [page(1), part(b"%PDF-1.7"), outline(1)]),
         (True, [page(1), summary(1)]),
     ],
 )
@@ -85,22 +94,76 @@ def test_a_page_that_was_kept_has_no_lines() -> None:
 @pytest.mark.parametrize(
     "payloads",
     [
-        [page(2)],
-        [page(1), page(1)],
-        [page(1), page(2), page(3)],
-        [page(1), summary(2)],
+        [page(1)],
         [summary(0)],
-        [page(1), summary(1), summary(1)],
-        [page(1), summary(1), page(2)],
-        [failure(reason=1, message="no"), page(1)],
+        [summary(1)],
+        [outline(0)],
+        [outline(10)],
+        [outline(2), outline(2)],
+        [outline(2), page(2)],
+        [outline(2), page(1), page(1)],
+        [outline(2), page(1), page(2), page(3)],
+        [outline(2), page(1), summary(1)],
+        [outline(2), page(1), page(2), summary(1)],
+        [outline(1), page(1), summary(2)],
+        [outline(1), page(1), summary(1), summary(1)],
+        [outline(1), page(1), summary(1), page(2)],
+        [failure(reason=1, message="no"), outline(1)],
         [b""],
         [b"\xff\xff\xff"],
     ],
 )
 def test_replies_out_of_order_are_refused(payloads: list[bytes]) -> None:
-    check = checker()
+    check = checker(pages=0)
     with pytest.raises(MalformedReplyError):
         [check.take(payload) for payload in payloads]
+
+
+def test_a_cell_answers_with_its_share_of_the_pages() -> None:
+    check = checker(pages=5, share=1, shares=3)
+    assert [check.take(page(number)) for number in (2, 5)] == [page_of(number, ["a", "word"]) for number in (2, 5)]
+    assert check.take(summary(2)) is None
+    check.finish()
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [[page(1)], [page(2), page(3)], [page(2), summary(1)], [page(2), page(5), page(8)], [page(2), page(5), summary(5)]],
+)
+def test_pages_of_another_share_are_refused(payloads: list[bytes]) -> None:
+    check = checker(pages=5, share=1, shares=3)
+    with pytest.raises(MalformedReplyError):
+        [check.take(payload) for payload in payloads]
+
+
+def test_there_are_no_more_shares_than_pages() -> None:
+    check = checker(pages=2, share=1, shares=8)
+    check.take(page(2))
+    check.take(summary(1))
+    check.finish()
+    with pytest.raises(MalformedReplyError):
+        checker(pages=1, share=1, shares=8)
+
+
+def test_only_a_cell_that_reads_all_pages_may_send_a_pdf() -> None:
+    wanted = (*BOTH, ocr_pb2.OUTPUT_PDF)
+    alone = checker(wanted, pages=1, shares=2)
+    alone.take(page(1))
+    assert alone.take(part(b"%PDF-1.7")) == b"%PDF-1.7"
+    shared = checker(wanted, pages=2, shares=2)
+    shared.take(page(1))
+    with pytest.raises(MalformedReplyError):
+        shared.take(part(b"%PDF-1.7"))
+
+
+def test_a_cell_that_is_told_what_others_read_sends_a_pdf_alone() -> None:
+    told: dict[str, object] = {"read": [page_of(1, ["a"]), page_of(2, ["b"])]}
+    check = checker((ocr_pb2.OUTPUT_PDF,), pages=0, **told)
+    assert check.take(part(b"%PDF-1.7")) == b"%PDF-1.7"
+    assert check.take(summary(2)) is None
+    for wrong in (page(1), outline(2), summary(2)):
+        with pytest.raises(MalformedReplyError):
+            checker((ocr_pb2.OUTPUT_PDF,), pages=0, **told).take(wrong)
 
 
 def test_an_end_before_the_last_reply_is_refused() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pikepdf
 
 from engines.api import Page, Pixels
-from engines.documents.decode import Limits
+from engines.documents.decode import ALL, Limits, Share
 from engines.documents.errors import DamagedError, EncryptedError, TooManyPagesError, TooManyPixelsError
 from engines.documents.pdf.matrix import Matrix
 from engines.documents.pdf.pdfium import Box, Document, OpenPage, PlacedImage
@@ -54,21 +54,26 @@ class Sheet:
         return Page(pixels=pixels, number=self.number, dpi=self.dpi)
 
 
-def sheets(body: bytes, limits: Limits) -> Iterator[Sheet]:
-    """The pages of a PDF in order; each may be used until the next is asked for.
+def count(body: bytes, limits: Limits) -> int:
+    """How many pages the PDF has. Raises what `sheets` does before its first page, but for what only pikepdf sees."""
+    document = Document(body)
+    try:
+        return _count(document, limits)
+    finally:
+        document.close()
+
+
+def sheets(body: bytes, limits: Limits, share: Share = ALL) -> Iterator[Sheet]:
+    """The pages of a PDF in order, those of ``share``; each may be used until the next is asked for.
 
     Raises `EncryptedError` where it wants a password, `DamagedError`, `TooManyPagesError` before the first page, and
     `TooManyPixelsError` at a page, before it or an image of it is decoded.
     """
     document = Document(body)
     try:
-        count = document.page_count
-        if count > limits.pages:
-            raise TooManyPagesError(
-                f"the document has more than {limits.pages} pages; send it in parts", limit=limits.pages, format="PDF"
-            )
-        units = _user_units(body, count)
-        for number in range(1, count + 1):
+        pages = _count(document, limits)
+        units = _user_units(body, pages)
+        for number in share.of(pages):
             page = document.page(number)
             try:
                 yield _sheet(page, number, units[number - 1], limits)
@@ -76,6 +81,17 @@ def sheets(body: bytes, limits: Limits) -> Iterator[Sheet]:
                 page.close()
     finally:
         document.close()
+
+
+def _count(document: Document, limits: Limits) -> int:
+    pages = document.page_count
+    if pages > limits.pages:
+        raise TooManyPagesError(
+            f"the document has more than {limits.pages} pages; send it in parts", limit=limits.pages, format="PDF"
+        )
+    if not pages:
+        raise _damaged()
+    return pages
 
 
 def _user_units(body: bytes, count: int) -> list[float]:

@@ -306,6 +306,7 @@ class RecognizeStreamResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     FILE_PART_FIELD_NUMBER: _builtins.int
+    OUTLINE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> Global___Page:
         """Pages come in order."""
@@ -318,22 +319,48 @@ class RecognizeStreamResponse(_message.Message):
     def file_part(self) -> Global___File:
         """Parts of files, in order, a file after the other; after the last page."""
 
+    @_builtins.property
+    def outline(self) -> Global___Outline:
+        """Comes first."""
+
     def __init__(
         self,
         *,
         page: Global___Page | None = ...,
         summary: Global___Summary | None = ...,
         file_part: Global___File | None = ...,
+        outline: Global___Outline | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["file_part", b"file_part", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file_part", b"file_part", "outline", b"outline", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_part", b"file_part", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_part", b"file_part", "outline", b"outline", "page", b"page", "part", b"part", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "file_part"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "file_part", "outline"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___RecognizeStreamResponse: _TypeAlias = RecognizeStreamResponse  # noqa: Y015
+
+@_typing.final
+class Outline(_message.Message):
+    """What is known before the first page is read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGES_FIELD_NUMBER: _builtins.int
+    pages: _builtins.int
+    def __init__(
+        self,
+        *,
+        pages: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pages", b"pages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outline: _TypeAlias = Outline  # noqa: Y015
 
 @_typing.final
 class Summary(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from cloister.v1 import ocr_pb2 as cloister_dot_v1_dot_ocr__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63loister/cell/v1/cell.proto\x12\x10\x63loister.cell.v1\x1a\x15\x63loister/v1/ocr.proto\"y\n\x04Task\x12$\n\x07outputs\x18\x01 \x03(\x0e\x32\x13.cloister.v1.Output\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x11\n\tmax_pages\x18\x03 \x01(\r\x12$\n\x03pdf\x18\x04 \x01(\x0b\x32\x17.cloister.v1.PdfOptions\"\xa2\x01\n\x05Reply\x12!\n\x04page\x18\x01 \x01(\x0b\x32\x11.cloister.v1.PageH\x00\x12,\n\x07summary\x18\x02 \x01(\x0b\x32\x19.cloister.cell.v1.SummaryH\x00\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x19.cloister.cell.v1.FailureH\x00\x12\x12\n\x08pdf_part\x18\x04 \x01(\x0cH\x00\x42\x06\n\x04part\"\x18\n\x07Summary\x12\r\n\x05pages\x18\x01 \x01(\r\"\x80\x03\n\x07\x46\x61ilure\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .cloister.cell.v1.Failure.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x39\n\x08metadata\x18\x03 \x03(\x0b\x32\'.cloister.cell.v1.Failure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc5\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13REASON_NOT_AN_IMAGE\x10\x01\x12\x12\n\x0eREASON_DAMAGED\x10\x02\x12\x1a\n\x16REASON_TOO_MANY_PIXELS\x10\x03\x12\x19\n\x15REASON_TOO_MANY_PAGES\x10\x04\x12\x16\n\x12REASON_UNSUPPORTED\x10\x05\x12\x14\n\x10REASON_ENCRYPTED\x10\x06\x12\x11\n\rREASON_SIGNED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63loister/cell/v1/cell.proto\x12\x10\x63loister.cell.v1\x1a\x15\x63loister/v1/ocr.proto\"\xb9\x01\n\x04Task\x12$\n\x07outputs\x18\x01 \x03(\x0e\x32\x13.cloister.v1.Output\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x11\n\tmax_pages\x18\x03 \x01(\r\x12$\n\x03pdf\x18\x04 \x01(\x0b\x32\x17.cloister.v1.PdfOptions\x12\r\n\x05share\x18\x05 \x01(\r\x12\x0e\n\x06shares\x18\x06 \x01(\r\x12\x1f\n\x04read\x18\x07 \x03(\x0b\x32\x11.cloister.v1.Page\"\xd0\x01\n\x05Reply\x12!\n\x04page\x18\x01 \x01(\x0b\x32\x11.cloister.v1.PageH\x00\x12,\n\x07summary\x18\x02 \x01(\x0b\x32\x19.cloister.cell.v1.SummaryH\x00\x12,\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x19.cloister.cell.v1.FailureH\x00\x12\x12\n\x08pdf_part\x18\x04 \x01(\x0cH\x00\x12,\n\x07outline\x18\x05 \x01(\x0b\x32\x19.cloister.cell.v1.OutlineH\x00\x42\x06\n\x04part\"\x18\n\x07Outline\x12\r\n\x05pages\x18\x01 \x01(\r\"\x18\n\x07Summary\x12\r\n\x05pages\x18\x01 \x01(\r\"\x80\x03\n\x07\x46\x61ilure\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .cloister.cell.v1.Failure.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x39\n\x08metadata\x18\x03 \x03(\x0b\x32\'.cloister.cell.v1.Failure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc5\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13REASON_NOT_AN_IMAGE\x10\x01\x12\x12\n\x0eREASON_DAMAGED\x10\x02\x12\x1a\n\x16REASON_TOO_MANY_PIXELS\x10\x03\x12\x19\n\x15REASON_TOO_MANY_PAGES\x10\x04\x12\x16\n\x12REASON_UNSUPPORTED\x10\x05\x12\x14\n\x10REASON_ENCRYPTED\x10\x06\x12\x11\n\rREASON_SIGNED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FAILURE_METADATAENTRY']._loaded_options = None
   _globals['_FAILURE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_TASK']._serialized_start=72
-  _globals['_TASK']._serialized_end=193
-  _globals['_REPLY']._serialized_start=196
-  _globals['_REPLY']._serialized_end=358
-  _globals['_SUMMARY']._serialized_start=360
-  _globals['_SUMMARY']._serialized_end=384
-  _globals['_FAILURE']._serialized_start=387
-  _globals['_FAILURE']._serialized_end=771
-  _globals['_FAILURE_METADATAENTRY']._serialized_start=524
-  _globals['_FAILURE_METADATAENTRY']._serialized_end=571
-  _globals['_FAILURE_REASON']._serialized_start=574
-  _globals['_FAILURE_REASON']._serialized_end=771
+  _globals['_TASK']._serialized_start=73
+  _globals['_TASK']._serialized_end=258
+  _globals['_REPLY']._serialized_start=261
+  _globals['_REPLY']._serialized_end=469
+  _globals['_OUTLINE']._serialized_start=471
+  _globals['_OUTLINE']._serialized_end=495
+  _globals['_SUMMARY']._serialized_start=497
+  _globals['_SUMMARY']._serialized_end=521
+  _globals['_FAILURE']._serialized_start=524
+  _globals['_FAILURE']._serialized_end=908
+  _globals['_FAILURE_METADATAENTRY']._serialized_start=661
+  _globals['_FAILURE_METADATAENTRY']._serialized_end=708
+  _globals['_FAILURE_REASON']._serialized_start=711
+  _globals['_FAILURE_REASON']._serialized_end=908
 # @@protoc_insertion_point(module_scope)

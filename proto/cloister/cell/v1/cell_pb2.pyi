@@ -4,8 +4,12 @@ isort:skip_file
 What server and cell say to each other. Private: no client ever sees it.
 
 The jail carries two blobs to a cell, a serialised Task and the document's bytes, and carries back a sequence of
-serialised Reply messages: a Page each in order, the parts of the PDF if one was wanted, then one Summary; or a Failure
-at any point, which ends it.
+serialised Reply messages: an Outline, a Page each in order, the parts of the PDF if one was wanted, then one Summary;
+or a Failure at any point, which ends it.
+
+Several cells may share the pages of one document: of `shares` cells, that with the number `share` reads the pages
+share + 1, share + 1 + shares, ...; there are no more shares than pages. The PDF of a shared document is made by one
+more cell, which is told what the others `read`, and answers without an Outline or a Page.
 The server trusts none of it.
 """
 
@@ -34,13 +38,24 @@ class Task(_message.Message):
     MAX_PIXELS_FIELD_NUMBER: _builtins.int
     MAX_PAGES_FIELD_NUMBER: _builtins.int
     PDF_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     max_pixels: _builtins.int
     """Refuse pages larger than this before decoding them."""
     max_pages: _builtins.int
+    share: _builtins.int
+    """From 0, below `shares`."""
+    shares: _builtins.int
+    """0 and 1 mean that this cell reads all pages."""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_ocr_pb2.Output.ValueType]: ...
     @_builtins.property
     def pdf(self) -> _ocr_pb2.PdfOptions: ...
+    @_builtins.property
+    def read(self) -> _containers.RepeatedCompositeFieldContainer[_ocr_pb2.Page]:
+        """All pages of the document, with their words."""
+
     def __init__(
         self,
         *,
@@ -48,10 +63,13 @@ class Task(_message.Message):
         max_pixels: _builtins.int = ...,
         max_pages: _builtins.int = ...,
         pdf: _ocr_pb2.PdfOptions | None = ...,
+        share: _builtins.int = ...,
+        shares: _builtins.int = ...,
+        read: _abc.Iterable[_ocr_pb2.Page] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pdf", b"pdf"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_pages", b"max_pages", "max_pixels", b"max_pixels", "outputs", b"outputs", "pdf", b"pdf"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_pages", b"max_pages", "max_pixels", b"max_pixels", "outputs", b"outputs", "pdf", b"pdf", "read", b"read", "share", b"share", "shares", b"shares"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -65,6 +83,7 @@ class Reply(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     PDF_PART_FIELD_NUMBER: _builtins.int
+    OUTLINE_FIELD_NUMBER: _builtins.int
     pdf_part: _builtins.bytes
     @_builtins.property
     def page(self) -> _ocr_pb2.Page: ...
@@ -72,6 +91,8 @@ class Reply(_message.Message):
     def summary(self) -> Global___Summary: ...
     @_builtins.property
     def failure(self) -> Global___Failure: ...
+    @_builtins.property
+    def outline(self) -> Global___Outline: ...
     def __init__(
         self,
         *,
@@ -79,16 +100,39 @@ class Reply(_message.Message):
         summary: Global___Summary | None = ...,
         failure: Global___Failure | None = ...,
         pdf_part: _builtins.bytes = ...,
+        outline: Global___Outline | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "page", b"page", "part", b"part", "pdf_part", b"pdf_part", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outline", b"outline", "page", b"page", "part", b"part", "pdf_part", b"pdf_part", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "page", b"page", "part", b"part", "pdf_part", b"pdf_part", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outline", b"outline", "page", b"page", "part", b"part", "pdf_part", b"pdf_part", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "failure", "pdf_part"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "summary", "failure", "pdf_part", "outline"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class Outline(_message.Message):
+    """What is known before the first page is read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGES_FIELD_NUMBER: _builtins.int
+    pages: _builtins.int
+    """Of the document, whoever reads them."""
+    def __init__(
+        self,
+        *,
+        pages: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pages", b"pages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outline: _TypeAlias = Outline  # noqa: Y015
 
 @_typing.final
 class Summary(_message.Message):
@@ -96,6 +140,7 @@ class Summary(_message.Message):
 
     PAGES_FIELD_NUMBER: _builtins.int
     pages: _builtins.int
+    """That this cell has read."""
     def __init__(
         self,
         *,
