@@ -16,6 +16,8 @@ from jail.spec import Layers, Limits, ZygoteSpec
 
 _EXIT_TIMEOUT_S = 2.0
 """How long a cell may take to end once its reply is complete."""
+_REFILL_DELAY_S = 0.005
+"""Before a cell that was taken is replaced. A zygote that is woken may take this core to fork: the request goes first."""
 _MAX_FAILURES = 3
 """So many cells that never became ready, one after the other, make the pool unhealthy."""
 _CLOSED = Result(Status.CANCELLED, "the pool closed")
@@ -167,7 +169,7 @@ class Pool:
         if self._idle:
             cell = self._idle.popleft()
             self._in_use.add(cell)
-            self._fill()
+            asyncio.get_running_loop().call_later(_REFILL_DELAY_S, self._fill)
             return cell
         if not self.healthy:
             return Result(Status.SETUP_ERROR, str(self.error))
