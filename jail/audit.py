@@ -109,7 +109,7 @@ class Difference:
 
     def __str__(self) -> str:
         row = self.row
-        says = " ".join(filter(None, (row.condition, "" if row.action == "allow" else f"; {row.action}"))).strip()
+        says = "; ".join(filter(None, (row.condition, "" if row.action == "allow" else row.action)))
         return f"{self.sign} {row.phase} {row.call}:{' ' + says if says else ''}  # {row.reason}"
 
 

@@ -68,6 +68,7 @@ class Enclosure:
         stack_bytes: int,
         *,
         program: Program | None = None,
+        dangerously_record: bool = False,
     ) -> Self:
         """Read what a cell, in its own root, can't read any more. Raises `PolicyError`, `SpecError` for a program."""
         executed: tuple[str, ...] = ()
@@ -76,6 +77,8 @@ class Enclosure:
             executed = (program.path,) if loader is None else (program.path, loader)
             if program.network:
                 layers -= {Layer.NETWORK_NAMESPACE}
+        read = policy.read(policy_path)
+        compiled = seccomp.Ready.of(seccomp.compile_filters(read))
         return cls(
             layers=layers,
             tree=tree,
@@ -85,7 +88,7 @@ class Enclosure:
             mount_point=str(Path(__file__).parent),
             cpu_s=cpu_s,
             stack_bytes=stack_bytes,
-            filters=seccomp.Ready.of(seccomp.compile_filters(policy.read(policy_path))),
+            filters=seccomp.Ready.dangerously_recording(read) if dangerously_record else compiled,
             program=program,
             executed=executed,
         )

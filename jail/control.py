@@ -39,6 +39,7 @@ class Start:
     without: list[str]
     cgroup_parent: str | None
     program: dict[str, Json] | None
+    dangerously_record: str | None
     server_pid: int
 
 

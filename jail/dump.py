@@ -1,6 +1,6 @@
 """Policies as compiled, in plain text: what the kernel will run, for reviewers to see change.
 
-``python -m jail.dump`` writes anew the files in ``jail/policy/compiled``; with ``--check`` it says which no longer hold.
+``python -m jail.dump`` writes the files in ``jail/policy/compiled`` anew; with ``--check`` it says which do not hold.
 """
 
 from __future__ import annotations

@@ -81,6 +81,8 @@ class Pool:
     def layers_off(self) -> frozenset[Layer]:
         """What cells do without: given up by the operator, missing from the kernel, or in their program's way."""
         off = self._layers.dangerously_without | self._nursery.missing
+        if self._layers.dangerously_record is not None:
+            off |= {Layer.SECCOMP}
         return off | {Layer.NETWORK_NAMESPACE} if self._networked else off
 
     @property

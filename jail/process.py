@@ -70,6 +70,7 @@ class ZygoteProcess:
                 without=[str(layer) for layer in layers.dangerously_without],
                 cgroup_parent=layers.cgroup_parent,
                 program=asdict(spec.program) if spec.program is not None else None,
+                dangerously_record=layers.dangerously_record,
                 server_pid=os.getpid(),
             ),
         )

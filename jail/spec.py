@@ -100,7 +100,9 @@ class Layers:
 
     ``dangerously_without`` names layers the operator gave up. ``cgroup_parent`` is a delegated group: by its path from
     the root of its hierarchy, or, without a leading "/", from the group this process is in; None is that group itself.
+    ``dangerously_record`` names a file: every system call is then let through, and counted in it (`jail.profile`).
     """
 
     dangerously_without: frozenset[Layer] = frozenset()
     cgroup_parent: str | None = None
+    dangerously_record: str | None = None

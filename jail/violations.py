@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import select
-import selectors
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -73,20 +72,28 @@ def dangerously_let_pass(listener: int, notice: Notice) -> None:
         fcntl.ioctl(listener, _SEND, bytearray(_ANSWER.pack(notice.id, 0, 0, _CONTINUE)))
 
 
+def answer_with_error(listener: int, notice: Notice, number: int) -> None:
+    """Have the call fail with this errno, unmade."""
+    with contextlib.suppress(FileNotFoundError):
+        fcntl.ioctl(listener, _SEND, bytearray(_ANSWER.pack(notice.id, 0, -number, 0)))
+
+
 class Watch:
     """In the zygote: waits for forbidden calls of all its cells. Readable, for `select`, when there may be one."""
 
     def __init__(self) -> None:
         self._inbox, self._outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._inbox.setblocking(False)
-        self._selector = selectors.EpollSelector()
-        self._selector.register(self._inbox, selectors.EVENT_READ, None)
+        self._epoll = select.epoll()
+        self._epoll.register(self._inbox, select.EPOLLIN)
         self._listeners: dict[int, int] = {}
         """By cell number."""
+        self._cells: dict[int, int] = {}
+        """Cell numbers by listener, while it is waited on."""
         self._violations: dict[int, bpf.Call] = {}
 
     def fileno(self) -> int:
-        return self._selector.fileno()
+        return self._epoll.fileno()
 
     @property
     def handover(self) -> int:
@@ -95,25 +102,36 @@ class Watch:
 
     def violators(self) -> Iterator[int]:
         """Numbers of the cells that made a forbidden call since the last time: each is to be killed at once."""
-        for key, _ in self._selector.select(0):
-            if key.data is None:
-                self._take_listeners()
-                continue
-            cell, listener = key.data, key.fd
+        for cell, listener in self.callers():
             notice = receive(listener)
-            if notice is None:
-                self._drop(cell)  # it has ended
-            else:
-                self._violations.setdefault(cell, notice.call)
-                self._selector.unregister(listener)  # its other threads' calls wait for the kill
+            if notice is not None:
+                self._violations[cell] = notice.call
+                self._ignore(listener)  # its other threads' calls wait for the kill
                 yield cell
+
+    def callers(self) -> Iterator[tuple[int, int]]:
+        """Cells that have called, by number, each with its descriptor. Those that have ended are waited on no more."""
+        for fd, events in self._epoll.poll(0):
+            if fd == self._inbox.fileno():
+                self._take_listeners()
+            elif events & select.EPOLLIN:
+                yield self._cells[fd], fd
+            else:
+                self._ignore(fd)
 
     def forget(self, cell: int) -> list[int] | None:
         """The cell is reaped: the violation that it was killed for, as `named` takes it, or None."""
         self._take_listeners()
-        self._drop(cell)
+        listener = self._listeners.pop(cell, None)
+        if listener is not None:
+            self._ignore(listener)
+            os.close(listener)
         call = self._violations.pop(cell, None)
         return None if call is None else [call.architecture, call.number, *call.arguments]
+
+    def close(self) -> None:
+        """There will be no more cells."""
+        self._epoll.close()
 
     def _take_listeners(self) -> None:
         while True:
@@ -122,14 +140,12 @@ class Watch:
             except BlockingIOError:
                 return
             self._listeners[int(name)] = descriptors[0]
-            self._selector.register(descriptors[0], selectors.EVENT_READ, int(name))
+            self._cells[descriptors[0]] = int(name)
+            self._epoll.register(descriptors[0], select.EPOLLIN)
 
-    def _drop(self, cell: int) -> None:
-        listener = self._listeners.pop(cell, None)
-        if listener is not None:
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(listener)
-            os.close(listener)
+    def _ignore(self, listener: int) -> None:
+        if self._cells.pop(listener, None) is not None:
+            self._epoll.unregister(listener)
 
 
 def named(numbers: Sequence[int], phase: Phase) -> Violation:

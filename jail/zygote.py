@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -128,7 +129,8 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoR
             cgroup = host.tree.name if host.tree is not None else ""
             control.send(channel, control.Loaded(time.perf_counter() - started, missing, cgroup))
             bounds = Bounds(start.memory_bytes, start.pids, start.cpus)
-            Zygote(channel, work, walls, bounds).serve()
+            with closing(_watch(start)) as watch:
+                Zygote(channel, work, walls, bounds, watch).serve()
             status = 0
     except (BrokenPipeError, ConnectionResetError):
         pass  # the server is gone
@@ -148,7 +150,13 @@ def _refusal(error: JailError) -> control.Refused:
 
 def _load(start: control.Start, host: _Host) -> tuple[Work, Enclosure]:
     walls = Enclosure.prepare(
-        host.layers, host.tree, Path(start.policy), start.cpu_s, start.stack_bytes, program=_program(start)
+        host.layers,
+        host.tree,
+        Path(start.policy),
+        start.cpu_s,
+        start.stack_bytes,
+        program=_program(start),
+        dangerously_record=start.dangerously_record is not None,
     )
     prctl.set_name(_JOB_THREADS)
     job = _make_job(start)
@@ -167,6 +175,14 @@ def _program(start: control.Start) -> Program | None:
         return None
     fields: dict[str, Any] = start.program
     return Program(**{**fields, "reads": tuple(fields["reads"])})
+
+
+def _watch(start: control.Start) -> Watch:
+    if start.dangerously_record is None:
+        return Watch()
+    from jail import profile  # what no cell needs stays out of what they all share
+
+    return profile.recorder(Path(start.policy), start.dangerously_record)
 
 
 def _make_job(start: control.Start) -> Job:
@@ -195,7 +211,7 @@ def _check_threads(allowed: list[str]) -> None:
 class Zygote:
     """Forks cells on command, and tells the server of their ends."""
 
-    def __init__(self, channel: socket.socket, work: Work, walls: Enclosure, bounds: Bounds) -> None:
+    def __init__(self, channel: socket.socket, work: Work, walls: Enclosure, bounds: Bounds, watch: Watch) -> None:
         self._channel = channel
         self._work = work
         self._walls = walls
@@ -205,7 +221,7 @@ class Zygote:
         """By cell number: process id here, and the pidfd that tells of its end."""
         self._lingering: set[str] = set()
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        self._watch = Watch()
+        self._watch = watch
 
     def serve(self) -> None:
         """Until the server closes the control socket. Its cells die with this process."""
