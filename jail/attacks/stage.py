@@ -1,4 +1,4 @@
-"""Where attacks take place: the server of this play, a process of its own. Run as ``python -m jail.attacks.stage FD``.
+"""Where attacks take place, the server of this play: a process of its own, ``python -m jail.attacks.stage FD ...``.
 
 It keeps a pool for each set of barriers that are off, and in its cells has attacks tried, one at a time, as it is told
 over a socket: a line of JSON each way. See `jail.attacks.suite`, which speaks with it.
@@ -58,12 +58,12 @@ class Attempt:
 
 
 class Stage:
-    """In one event loop. ``folder`` is its own."""
+    """In one event loop. ``folder`` is its own. What no attack comes from does without ``given_up`` alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, given_up: frozenset[Barrier]) -> None:
         self._folder = folder
         self._pools: dict[frozenset[Barrier], Pool] = {}
-        self._neighbours = self._make(frozenset())
+        self._neighbours = self._make(given_up)
         self._keeper = 0
 
     async def open(self) -> None:
@@ -190,9 +190,9 @@ def barriers(names: list[str]) -> frozenset[Barrier]:
     return frozenset(known[name] for name in names)
 
 
-async def _play(channel: socket.socket, folder: Path) -> None:
+async def _play(channel: socket.socket, folder: Path, given_up: frozenset[Barrier]) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=channel)
-    stage = Stage(folder)
+    stage = Stage(folder, given_up)
     try:
         await stage.open()
         writer.write(b"{}\n")
@@ -214,11 +214,11 @@ async def _play(channel: socket.socket, folder: Path) -> None:
 
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
-    folder, *gates = sys.argv[2:]
+    folder, given_up, *gates = sys.argv[2:]
     for gate in gates:
         Path(gate).write_text("0")
     _set(Path(folder))
-    asyncio.run(_play(channel, Path(folder)))
+    asyncio.run(_play(channel, Path(folder), barriers(given_up.split(",") if given_up else [])))
 
 
 if __name__ == "__main__":

@@ -67,10 +67,14 @@ class Verdict:
 
 
 class Suite:
-    """For the time of a ``with`` block. Raises `JailError` where the jail can't be set up at all."""
+    """For the time of a ``with`` block. Raises `JailError` where the jail can't be set up at all.
 
-    def __init__(self, cgroup_parent: str | None = None) -> None:
+    ``given_up`` are layers that the operator runs without: a whole jail is one without them.
+    """
+
+    def __init__(self, cgroup_parent: str | None = None, given_up: frozenset[Layer] = frozenset()) -> None:
         self._cgroup_parent = cgroup_parent
+        self._given_up = given_up
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -81,7 +85,10 @@ class Suite:
             stack.enter_context(self._channel)
             with theirs:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "jail.attacks.stage", str(theirs.fileno()), folder, *fence.gates],
+                    [
+                        *(sys.executable, "-m", "jail.attacks.stage", str(theirs.fileno()), folder),
+                        *(",".join(sorted(self._given_up)), *fence.gates),
+                    ],
                     env=zygote_environment({}),
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -114,15 +121,15 @@ class Suite:
         Raises `ZygoteError`.
         """
         everything = EVERYTHING - attack.given
-        whole = self.attempt(attack, frozenset())
+        whole = self.attempt(attack, self._given_up)
         first = Layer.SECCOMP if whole.how == Status.VIOLATION else attack.barriers[0]
         if not attack.provable or whole.outcome is Outcome.NOT_HERE:
             return Verdict(attack, first, whole, None, {}, None)
         bare = self.attempt(attack, everything)
-        own = [barrier for barrier in attack.barriers if barrier in everything][:most]
+        own = [barrier for barrier in attack.barriers if barrier in everything - self._given_up][:most]
         alone = {barrier: self.attempt(attack, everything - {barrier}) for barrier in own}
-        others = set(attack.barriers) - {first}
-        without_first = self.attempt(attack, frozenset({first})) if others else None
+        others = set(attack.barriers) - {first} - self._given_up
+        without_first = self.attempt(attack, self._given_up | {first}) if others else None
         return Verdict(attack, first, whole, bare, alone, without_first)
 
     def _hear(self) -> dict[str, Any]:

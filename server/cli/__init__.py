@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import boxes, compare, doctor, ocr, policy, ramp, serve, shadow
+from server.cli import attack, boxes, compare, doctor, ocr, policy, ramp, serve, shadow
 
 app = typer.Typer(
     name="cloister",
@@ -21,3 +21,4 @@ app.add_typer(shadow.shadow)
 app.command("ramp")(ramp.ramp)
 app.command("doctor")(doctor.doctor)
 app.add_typer(policy.app)
+app.command("attack")(attack.attack)
