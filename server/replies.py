@@ -21,6 +21,8 @@ _CELL_STAGES = frozenset({"decode", "orient", "detect", "recognise", "wordinate"
 # Quads may stand a little over the page's edge: a turned line's box does.
 _TOLERANCE_PX = 16.0
 _TOLERANCE_SHARE = 0.02
+# Parsed, a message can take twenty times its bytes: a page of nothing but empty lines does. A dense one has 1 MB.
+_MAX_MESSAGE_BYTES = 4 << 20
 _MAX_DPI = 1e6
 _MAX_MESSAGE_CHARS = 500
 _MAX_METADATA = 16
@@ -76,6 +78,7 @@ class ReplyChecker:
         """
         if self._ended:
             raise MalformedReplyError("a reply after the last one")
+        _require(len(payload) <= _MAX_MESSAGE_BYTES, "a message too long to be parsed")
         try:
             reply = cell_pb2.Reply.FromString(payload)
         except DecodeError as error:
