@@ -20,6 +20,8 @@ from jail.violations import Notice, Watch, answer_with_error, call_name, dangero
 _MANY = 8
 """An argument with more values than this is said to have many: an address, a length."""
 _ARGUMENTS = 6
+_UNHEARD = "sendmsg"
+"""Each cell makes it once, before its calls can be put to its zygote."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Use:
 
     def __str__(self) -> str:
         shown = ["*" if known is None else "|".join(map(hex, sorted(known))) for known in self.arguments]
-        return f"{self.call}({', '.join(shown)})"
+        return f"{self.call}({', '.join(shown[: len(policy.ARGUMENTS.get(self.call, shown))])})"
 
 
 class Recorder(Watch):

@@ -71,7 +71,7 @@ async def test_a_pool_that_records_says_that_the_filter_is_off(tmp_path: Path) -
 
 @pytest.mark.parametrize("count", [3, 40])
 def test_many_values_of_an_argument_are_told_as_many(count: int) -> None:
-    use = profile.Use(Phase.WORK, "brk", None)
+    use = profile.Use(Phase.WORK, "getpriority", None)
     for value in range(count):
         use.add((value, 7, 0, 0, 0, 0))
-    assert str(use).startswith("brk(0x0|0x1|0x2, 0x7" if count == 3 else "brk(*, 0x7")
+    assert str(use).startswith("getpriority(0x0|0x1|0x2, 0x7" if count == 3 else "getpriority(*, 0x7")
