@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from server.errors import CloisterError
 
 _SETTLED_S = 60.0
 _FIRST = 30
+_PARTS = 5
 _MIB = 1 << 20
 
 
@@ -44,7 +45,12 @@ class Holdings:
     processes: int
     cgroups: int
     descriptors: int
-    memory_mib: float
+    memory_mib: dict[str, float]
+    """Resident, by process; not the cells, which come and go."""
+
+    def beyond(self, other: Holdings) -> dict[str, int]:
+        """How many more processes, cgroups and descriptors there are."""
+        return {name: getattr(self, name) - getattr(other, name) for name in ("processes", "cgroups", "descriptors")}
 
 
 def main(
@@ -58,32 +64,39 @@ def main(
         kinds = _kinds(server)
         for send in list(kinds.values()) * _FIRST:  # the first ones load what stays, and stretch what is kept for reuse
             send()
-        before = _settled(server)
+        held = [_settled(server)]
         outcomes: Counter[str] = Counter()
-        done = Event()
+        kills = 0
         row = [chance.choice(list(kinds)) for _ in range(requests)]
-        with ThreadPoolExecutor(5) as threads:
-            killer = threads.submit(_kill_now_and_then, server, chance, done)
-            for kind, outcome in zip(row, threads.map(lambda kind: kinds[kind](), row), strict=True):
-                outcomes[f"{kind}: {outcome}"] += 1
-            done.set()
-            kills = killer.result()
-        after = _settled(server)
+        for part in _batched(row, -(-requests // _PARTS)):
+            done = Event()
+            with ThreadPoolExecutor(5) as threads:
+                killer = threads.submit(_kill_now_and_then, server, chance, done)
+                for kind, outcome in zip(part, threads.map(lambda kind: kinds[kind](), part), strict=True):
+                    outcomes[f"{kind}: {outcome}"] += 1
+                done.set()
+                kills += killer.result()
+            held.append(_settled(server, held[0]))
     wrong = {name: count for name, count in outcomes.items() if not _expected(name)}
-    left = {name: getattr(after, name) - getattr(before, name) for name in ("processes", "cgroups", "descriptors")}
+    left = held[-1].beyond(held[0])
     report = {
         "requests": requests,
         "kills": kills,
         "outcomes": dict(sorted(outcomes.items())),
         "wrong": wrong,
         "left_over": left,
-        "memory_mib_before": round(before.memory_mib, 1),
-        "memory_mib_after": round(after.memory_mib, 1),
+        "memory_mib": [{name: round(mib, 1) for name, mib in now.memory_mib.items()} for now in held],
     }
     json.dump(report, sys.stdout, indent=None if as_json else 2)
     print()
     if wrong or any(left.values()):
         raise typer.Exit(1)
+
+
+def _batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """``items`` in rows of ``size``, the last one what is left."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _kinds(server: Cloister) -> dict[str, Callable[[], str]]:
@@ -139,22 +152,32 @@ def _cells(server: Cloister) -> list[int]:
     return [cell for keeper in children(server.pid) for zygote in children(keeper) for cell in children(zygote)]
 
 
-def _settled(server: Cloister) -> Holdings:
-    """What is held once the pool is full and still."""
+def _settled(server: Cloister, like: Holdings | None = None) -> Holdings:
+    """What is held once the pool is full and still, and, for up to a minute, no more than ``like`` is left."""
     deadline = time.monotonic() + _SETTLED_S
     while time.monotonic() < deadline:
         (info,) = server.client.engines()
         if info.idle_cells == 2 and info.busy_cells == 0 and len(_cells(server)) == 2:
-            break
+            held = _held(server)
+            if like is None or not any(held.beyond(like).values()):
+                break
         time.sleep(0.1)
-    time.sleep(1.0)  # cgroups that the kernel held for a moment
+    time.sleep(1.0)  # what the kernel holds for a moment
+    return _held(server)
+
+
+def _held(server: Cloister) -> Holdings:
     lasting = [server.pid, *children(server.pid), *(z for k in children(server.pid) for z in children(k))]
     return Holdings(
         processes=len(lasting) + len(_cells(server)),
         cgroups=sum(1 for _ in Path("/sys/fs/cgroup").rglob("cloister-*/*/cgroup.procs")),
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in lasting),
-        memory_mib=sum(_resident_bytes(pid) for pid in lasting) / _MIB,
+        memory_mib={_name(pid): _resident_bytes(pid) / _MIB for pid in lasting},
     )
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def _resident_bytes(pid: int) -> int:

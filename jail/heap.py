@@ -56,7 +56,9 @@ def make_room(size: int) -> None:
     first = _up(start, _PAGE)
     # Where the blocks met, malloc wrote their sizes.
     _libc.madvise(first, end - first, mmap.MADV_DONTNEED)
-    _libc.madvise(first, _up(start + _OWN_BYTES, _HUGE) - first, mmap.MADV_NOHUGEPAGE)
+    # Nor may the kernel put huge pages where memory was given back: it would grow again.
+    begin = _begin()
+    _libc.madvise(begin, _up(start + _OWN_BYTES, _HUGE) - begin, mmap.MADV_NOHUGEPAGE)
 
 
 def _fill_holes() -> None:
@@ -75,6 +77,11 @@ def _sizes() -> Iterator[int]:
         yield size
         size -= max(_GRAIN, size // 16)
     yield from range(_SMALL, 0, -_GRAIN)
+
+
+def _begin() -> int:
+    with open("/proc/self/maps") as lines:
+        return next(int(line.split("-")[0], 16) for line in lines if line.rstrip().endswith("[heap]"))
 
 
 def _free_top() -> tuple[int, int]:

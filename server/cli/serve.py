@@ -6,10 +6,12 @@ import asyncio
 
 from server import app
 from server.cli.common import ConfigOption, explained
+from server.memory import give_back_large_blocks
 from server.settings import load
 
 
 def serve(config: ConfigOption = None) -> None:
     """Run the server until SIGTERM or Ctrl-C; a second one ends what is in flight."""
+    give_back_large_blocks()
     with explained():
         asyncio.run(app.serve(load(config)))
