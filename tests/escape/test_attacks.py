@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import jail
 from jail.attacks import ATTACKS, replies
 from jail.attacks.attack import Attack, Guard
 from jail.attacks.stage import Outcome
@@ -65,3 +68,13 @@ def test_a_forged_reply_is_believed(suite: Suite) -> None:
 
 def test_names_are_different() -> None:
     assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
+
+
+def test_the_readme_shows_every_attack_with_its_barriers() -> None:
+    rows = {
+        line.split("  ")[0]: line
+        for line in (Path(jail.__file__).parent / "README.md").read_text().splitlines()
+        if line
+    }
+    for attack in ATTACKS:
+        assert [barrier for barrier in attack.barriers if str(barrier) not in rows[attack.name]] == []
