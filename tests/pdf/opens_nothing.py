@@ -5,13 +5,14 @@ A process of its own: hooks of this kind can't be taken out again.
 
 import sys
 
+from cloister.cell.v1 import cell_pb2
 from engines import registry
 from engines.api import Page, PageText
 from engines.job import OcrJob
 from tests.pdf import specimen
 from tests.pdf.make import noise, scan
 from tests.pdf.test_images import every_kind
-from tests.pdf.test_job import PDF, SEEN, TEXT, WORDS, TwoWords, mutated, run
+from tests.pdf.test_job import PDF, SEEN, TEXT, WORDS, TwoWords, documents, mutated, pages_of, run, told
 
 FORBIDDEN = ("open", "import", "os.", "subprocess.", "socket.", "tempfile.", "glob.", "shutil.")
 
@@ -35,6 +36,7 @@ def main() -> None:
     job.load()
     bodies = [body for _, body in every_kind()]
     bodies += [scan(noise(400, 600), content=SEEN, turn=90), specimen.make(specimen.Layout(skew=3)).pdf, *mutated(40)]
+    shared = [*documents()]
     caught: list[str] = []
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
@@ -45,6 +47,9 @@ def main() -> None:
     for body in bodies:
         for existing in (1, 2, 3):
             run(job, body, WORDS, TEXT, PDF, existing_text=existing)
+    for body in shared:
+        read = [pages_of(told(job, body, cell_pb2.Task(outputs=[WORDS], share=share, shares=2))) for share in (0, 1)]
+        told(job, body, cell_pb2.Task(outputs=[PDF], read=[*read[0], *read[1]]))
     done = list(caught)
     print("\n".join(sorted(set(done))))
     sys.exit(bool(done))
