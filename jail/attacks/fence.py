@@ -39,6 +39,11 @@ class Fence:
         return self
 
     @property
+    def name(self) -> str:
+        """Of the cgroup that holds all the others."""
+        return self._tree.name
+
+    @property
     def gates(self) -> list[str]:
         """Files to write a process's id to, 0 for one's own, to be inside."""
         return [str(group / "cgroup.procs") for group in self._people]

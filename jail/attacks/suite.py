@@ -76,11 +76,14 @@ class Suite:
         self._cgroup_parent = cgroup_parent
         self._given_up = given_up
         self._stack = ExitStack()
+        self.cgroup = ""
+        """Name of the cgroup that holds all that is made."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cloister-stage-"))
             fence = stack.enter_context(Fence(self._cgroup_parent))
+            self.cgroup = fence.name
             self._channel, theirs = socket.socketpair()
             stack.enter_context(self._channel)
             with theirs:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from jail.attacks.suite import Suite
-from tests.jail.conftest import descendants, descriptors
+from tests.jail.conftest import cgroups, descendants, descriptors
 
 
 @pytest.fixture(scope="package")
 def suite() -> Iterator[Suite]:
-    before = descendants(), descriptors(), groups()
+    before = descendants(), descriptors()
     with Suite() as made:
         yield made
-    assert (descendants(), descriptors(), groups()) == before
-
-
-def groups() -> set[Path]:
-    """Every cgroup that belongs to a server or a stage."""
-    return set(Path("/sys/fs/cgroup").rglob("cloister-*"))
+    assert (descendants(), descriptors()) == before
+    assert not cgroups(made.cgroup)
