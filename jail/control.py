@@ -36,6 +36,7 @@ class Start:
     cpus: float
     cpu_s: int
     stack_bytes: int
+    background: bool
     without: list[str]
     cgroup_parent: str | None
     program: dict[str, Json] | None

@@ -67,6 +67,7 @@ class ZygoteProcess:
                 cpus=limits.cpus,
                 cpu_s=limits.cpu_s,
                 stack_bytes=limits.stack_bytes,
+                background=limits.background,
                 without=[str(layer) for layer in layers.dangerously_without],
                 cgroup_parent=layers.cgroup_parent,
                 program=asdict(spec.program) if spec.program is not None else None,

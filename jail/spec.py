@@ -79,7 +79,11 @@ class ZygoteSpec:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one cell may use. ``cpu_s`` counts set-up and rehearsal too; ``cpus`` is a share of time, 1.0 one core."""
+    """What one cell may use. ``cpu_s`` counts set-up and rehearsal too; ``cpus`` is a share of time, 1.0 one core.
+
+    Where more CPU time is wanted than there is, cells in the ``background``, and the making of them, get a tenth of the
+    usual share.
+    """
 
     memory_bytes: int = 1 << 30
     pids: int = 1
@@ -87,6 +91,7 @@ class Limits:
     cpus: float = 1.0
     stack_bytes: int = 8 << 20
     reply_bytes: int = 64 << 20
+    background: bool = False
 
     def __post_init__(self) -> None:
         for name in ("memory_bytes", "pids", "cpu_s", "cpus", "stack_bytes", "reply_bytes"):

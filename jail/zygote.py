@@ -36,6 +36,7 @@ from jail.layers import Layer
 from jail.spec import Program
 from jail.violations import Watch
 
+_BACKGROUND_NICE = 10
 _JOB_THREADS = "job"
 """Name of this process while it loads the job, and so of every thread that is started then and gets none of its own."""
 _SERVER_DIED = signal.SIGUSR1
@@ -92,7 +93,7 @@ def _prepare_host(start: control.Start) -> _Host:
     tree = None
     if Layer.CGROUPS in layers:
         tree = Tree.find(start.cgroup_parent)
-        tree.prepare([os.getpid(), start.server_pid])
+        tree.prepare([os.getpid(), start.server_pid], background=start.background)
     try:
         if Layer.PROCESS in layers:
             capabilities.leave_keyring()
@@ -122,6 +123,8 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoR
         started = time.perf_counter()
         try:
             work, walls = _load(start, host)
+            if start.background:
+                os.nice(_BACKGROUND_NICE)  # for forks too: its cells' groups hold them only once they are there
         except JailError as error:
             control.send(channel, _refusal(error))
         else:

@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection
 from structlog.typing import FilteringBoundLogger
 
 from cloister.v1 import ocr_pb2_grpc
+from jail import proving
 from jail.errors import JailError
 from jail.pool import Pool
 from jail.spec import Layers, Limits
@@ -42,6 +43,8 @@ from server.shadow import Shadow
 _MESSAGE_SLACK_BYTES = 1024 * 1024
 # For the last messages to leave once every call has been answered or ended.
 _FLUSH_S = 1.0
+# This host does not change while the process lives: once is enough for all its servers.
+_proven: set[Layers] = set()
 # Calls of one connection beyond those that can be admitted: health, reflection, and documents on their way to refusal.
 _SPARE_STREAMS = 16
 
@@ -80,7 +83,8 @@ async def running(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(grpc_server.stop, _FLUSH_S)
         (log.info if is_local(address) else log.warning)("listening", address=address)
-        hosts = await _started(settings, entries, stack)
+        async with _proving(settings, log):
+            hosts = await _started(settings, entries, stack)
         server = RunningServer(address, hosts)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
         stack.push_async_callback(health.shut_down)
@@ -155,6 +159,30 @@ async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tup
     return server, wanted if wanted.startswith("unix") else f"{wanted.rpartition(':')[0]}:{port}"
 
 
+@asynccontextmanager
+async def _proving(settings: Settings, log: FilteringBoundLogger) -> AsyncIterator[None]:
+    """Have real cells try the jail while engines load. Leaving waits for them; raises `JailError` where it fails."""
+    layers = Layers(settings.jail.dangerously_without, settings.jail.cgroup_parent)
+    if layers in _proven:
+        yield
+        return
+    proof = asyncio.create_task(proving.prove(layers))
+    try:
+        yield
+        found = await proof
+    finally:
+        proof.cancel()
+        await asyncio.wait([proof])
+        if not proof.cancelled():
+            proof.exception()  # told of below, or not as telling as what kept the engines from starting
+    for layer, why in found.broken:
+        log.error("jail", layer=layer.value, why=why)
+    if not found.named:
+        log.warning("violations can not be named", why="the kernel, or another filter, leaves no means to hear of them")
+    found.check()
+    _proven.add(layers)
+
+
 async def _started(settings: Settings, entries: Iterable[EngineEntry], stack: AsyncExitStack) -> tuple[EngineHost, ...]:
     """Start the pools; ``stack`` closes them."""
     hosts = tuple(EngineHost(entry, _pool(settings, entry), _admission(settings)) for entry in entries)
@@ -207,7 +235,7 @@ def _recorder(settings: Settings, log: FilteringBoundLogger) -> Recorder | None:
 
 async def _candidate(settings: Settings, entry: EngineEntry, shadow: Shadow, log: FilteringBoundLogger) -> None:
     """A candidate's life: a pool of its own. One that can't be started is reported, and that is all."""
-    pool = _pool(settings, entry, busy=settings.shadow.cells, idle=1)
+    pool = _pool(settings, entry, busy=settings.shadow.cells, idle=1, background=True)
     try:
         await pool.start()
     except JailError as error:
@@ -221,7 +249,14 @@ async def _candidate(settings: Settings, entry: EngineEntry, shadow: Shadow, log
         await pool.close(grace_s=0)
 
 
-def _pool(settings: Settings, entry: EngineEntry, busy: int | None = None, idle: int | None = None) -> Pool:
+def _pool(
+    settings: Settings,
+    entry: EngineEntry,
+    *,
+    busy: int | None = None,
+    idle: int | None = None,
+    background: bool = False,
+) -> Pool:
     cells = settings.cells
     return Pool(
         entry.zygote,
@@ -231,6 +266,7 @@ def _pool(settings: Settings, entry: EngineEntry, busy: int | None = None, idle:
             cpu_s=cells.cpu_s,
             cpus=cells.cpus,
             reply_bytes=cells.reply_bytes,
+            background=background,
         ),
         busy=busy or cells.busy,
         idle=idle or cells.idle,

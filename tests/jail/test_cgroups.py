@@ -62,6 +62,7 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "memory.peak": "777",
             "pids.max": "max",
             "cpu.max": "max 100000",
+            "cpu.weight": "99",
         }
         for name, content in files.items():
             (group / name).write_text(content)
@@ -90,6 +91,14 @@ def test_version_2_moves_the_server_aside_and_hands_controllers_down(parent: Pat
     assert value(parent / tree.name / "cgroup.subtree_control") == "+cpu +memory +pids"
     tree.close()
     assert not (parent / tree.name).exists()
+
+
+@pytest.mark.parametrize(("background", "weight"), [(False, "99"), (True, "10")])
+def test_cells_in_the_background_weigh_little_together(parent: Path, background: bool, weight: str) -> None:
+    tree = Tree([parent], unified=True)
+    tree.prepare([], background=background)
+    assert value(parent / tree.name / "cpu.weight") == weight
+    tree.close()
 
 
 def test_version_2_moves_no_strangers(parent: Path) -> None:
