@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,11 @@ OVER_LETTERS = 2.6
 """A gap splits that is so many times as wide as a wide gap between the line's letters,"""
 OVER_PITCH = 1.0
 """and that is at least this part of the usual distance from letter to letter."""
+CLOSING = frozenset(".,;:!?)]}”’»…")
+OPENING = frozenset("([{“‘«„")
+NEAR = 0.8
+"""A mark of those two kinds that stands alone belongs to the word beside it where the gap is less than this part of the
+usual gap between the line's words: old prints set spaces before marks, but thin ones."""
 MARKS = 1.3
 """Beside punctuation, which stands alone in wide cells, a gap has to be this much wider."""
 
@@ -57,7 +64,28 @@ def breaks(
                 trace.append(_decision(Act.JOIN, strip, letters[index : index + 2], float(width[index])))
     for index in np.flatnonzero(split).tolist():
         trace.append(_decision(Act.SPLIT, strip, letters[index : index + 2], float(width[index])))
-    return seen | split
+    apart = seen | split
+    for index in _near_marks([strip.text[i] for i in letters], apart, width):
+        apart[index] = False
+        trace.append(_decision(Act.JOIN, strip, letters[index : index + 2], float(width[index])))
+    return apart
+
+
+def _near_marks(text: list[str], apart: NDArray[np.bool_], width: NDArray[np.float64]) -> Iterator[int]:
+    """Where a mark was set apart from the word it belongs to."""
+    places = np.flatnonzero(apart).tolist()
+    starts, ends = [0, *(place + 1 for place in places)], [*places, len(text) - 1]
+    tokens = [frozenset(text[start : end + 1]) for start, end in zip(starts, ends, strict=True)]
+    marks = [token <= CLOSING or token <= OPENING for token in tokens]
+    usual = [width[place] for i, place in enumerate(places) if not marks[i] and not marks[i + 1]]
+    if not usual:
+        return
+    near = NEAR * float(np.median(usual))
+    for i, place in enumerate(places):
+        closes = tokens[i + 1] <= CLOSING and not tokens[i] <= OPENING
+        opens = tokens[i] <= OPENING and not tokens[i + 1] <= CLOSING
+        if (closes or opens) and width[place] < near:
+            yield place
 
 
 def _seam_gap(wide: float, step: float) -> float:

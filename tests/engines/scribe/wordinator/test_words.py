@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails, Reading, Windows
 from engines.scribe.wordinator import Act, words
 
-LETTER, GAP, SPACE = 10, 3, 9
-"""Columns of a letter's ink, between letters, and what a space adds."""
+LETTER, GAP, SPACE, THIN_SPACE = 10, 3, 9, 2
+"""Columns of a letter's ink, between letters, and what a space and a thin space add."""
+THIN = "\N{THIN SPACE}"
 
 
 class Strip:
@@ -24,9 +25,10 @@ class Strip:
         at = 8
         bars = []
         for character in text:
-            if character == " ":
-                self.centres.append(at + space / 2)
-                at += space
+            if character in (" ", THIN):
+                wide = space if character == " " else THIN_SPACE
+                self.centres.append(at + wide / 2)
+                at += wide
             else:
                 bars.append(at)
                 self.centres.append(at + LETTER / 2)
@@ -91,6 +93,16 @@ def texts(strip: Strip, cuts: list[tuple[int, int]], **how: str) -> list[str]:
 def test_spaces_that_the_net_saw_end_words() -> None:
     strip = Strip("TOTAL 12.00 RM")
     assert texts(strip, [(0, strip.columns)]) == ["TOTAL 12.00 RM"]
+
+
+def test_marks_set_off_by_a_thin_space_belong_to_their_words() -> None:
+    strip = Strip(f"HE {THIN}“{THIN}GO{THIN}!{THIN}” AND WE{THIN};")
+    assert texts(strip, [(0, strip.columns)]) == ["HE “GO!” AND WE;"]
+
+
+def test_marks_set_off_like_words_stay_words() -> None:
+    strip = Strip("CASH : 12.00 ( RM )")
+    assert texts(strip, [(0, strip.columns)]) == ["CASH : 12.00 ( RM )"]
 
 
 def test_a_wide_gap_in_the_ink_ends_a_word_though_the_net_saw_no_space() -> None:
