@@ -8,34 +8,14 @@ from pathlib import Path
 from jail import syscalls
 from jail.capabilities import NOBODY, is_privileged
 from jail.errors import SetUpError
+from jail.host import Host
 from jail.layers import Layer
-
-_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-_DEBIAN = Path("/proc/sys/kernel/unprivileged_userns_clone")
-_MAXIMUM = Path("/proc/sys/user/max_user_namespaces")
 
 
 def userns_advice(otherwise: str) -> str:
     """What to change on this host so that namespaces can be made; ``otherwise`` where no known obstacle is there."""
-    if is_privileged():
-        return f"let the container's seccomp profile allow unshare, setns, mount and pivot_root, or {otherwise}"
-    if _reads(_APPARMOR, "1"):
-        return (
-            "AppArmor keeps ordinary users from user namespaces (Ubuntu 23.10 and later): "
-            f"sysctl kernel.{_APPARMOR.name}=0, or an AppArmor profile with 'userns,' for this Python, or start as root"
-        )
-    if _reads(_DEBIAN, "0"):
-        return "sysctl kernel.unprivileged_userns_clone=1, or start as root"
-    if _reads(_MAXIMUM, "0"):
-        return "sysctl user.max_user_namespaces=10000, or start as root"
-    return (
-        "start as root with CAP_SYS_ADMIN, or let the container's seccomp profile allow an ordinary user "
-        f"unshare, setns, mount and pivot_root, or {otherwise}"
-    )
-
-
-def _reads(path: Path, value: str) -> bool:
-    return path.exists() and path.read_text().strip() == value
+    usual = f"start as root with CAP_SYS_ADMIN, or let ordinary users make user namespaces; or {otherwise}"
+    return Host.here().advice(otherwise if is_privileged() else usual)
 
 
 def enter_user_namespace() -> None:

@@ -150,7 +150,10 @@ def test_a_wrong_setting_ends_the_command_with_its_name(command: list[str], tmp_
 
 
 def test_the_doctor_names_every_layer() -> None:
-    findings = json.loads(cloister("doctor", "--json").stdout)
+    told = json.loads(cloister("doctor", "--json").stdout)
+    findings = told["layers"]
+    assert told["tried_in_cells"]
+    assert told["host"]["kernel"]
     assert {finding["layer"] for finding in findings} >= {"seccomp", "cgroups", "mounts"}
     for finding in findings:
         assert finding["present"] or finding["why"], finding

@@ -19,7 +19,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
-from jail.errors import LoadError
+from jail import proving
+from jail.errors import LoadError, SetUpError
+from jail.layers import Layer
+from jail.spec import Layers
+from server import app
 from server.client import AsyncClient, Client
 from server.errors import OverloadedError, Reason
 from server.settings import Settings, SettingsError
@@ -226,3 +230,38 @@ def test_sigterm_while_loading_ends_the_process(tmp_path: Path) -> None:
     with process(tmp_path, load_s=3) as (server, _):
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=10) == 0
+
+
+async def test_health_is_not_serving_until_real_cells_have_tried_the_jail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+
+    async def slow(layers: Layers) -> proving.Proof:
+        await tried.wait()
+        return proving.Proof((), named=True)
+
+    monkeypatch.setattr(app, "_proven", set())
+    monkeypatch.setattr(proving, "prove", slow)
+    settings = tiny_settings(listen={"address": f"unix:{tmp_path}/socket"})
+    starting = asyncio.create_task(run_until_cancelled(settings, load_s=0.0))
+    async with grpc.aio.insecure_channel(settings.listen.address) as channel:
+        await channel.channel_ready()
+        await asyncio.sleep(1.5)  # the engine has long been loaded
+        assert await health(settings.listen.address, "") == NOT_SERVING
+    tried.set()
+    await becomes(settings.listen.address, SERVING)
+    starting.cancel()
+    with suppress(asyncio.CancelledError):
+        await starting
+
+
+async def test_a_jail_that_does_not_hold_is_not_served_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(layers: Layers) -> proving.Proof:
+        return proving.Proof(((Layer.MOUNTS, "the cell sees /etc"),), named=True)
+
+    monkeypatch.setattr(app, "_proven", set())
+    monkeypatch.setattr(proving, "prove", broken)
+    with pytest.raises(SetUpError, match="the cell sees /etc"):
+        async with tiny_server():
+            pass
