@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jail import policy
 from jail.errors import PolicyError
+from jail.policy import Rule
 from jail.seccomp import compile_filters
 
 NEVER = frozenset(
@@ -31,6 +32,70 @@ REVIEWED = frozenset(
 """Open a way to files, networks or other programs: a change of a policy that has one is due a security review."""
 POLICIES = Path(__file__).parent / "policy"
 _INCLUDED = frozenset({"every-set-up", "program-common"})
+
+_CLONE_NEW = {
+    0x20000: "mount",
+    0x2000000: "cgroup",
+    0x4000000: "UTS",
+    0x8000000: "IPC",
+    0x10000000: "user",
+    0x20000000: "PID",
+    0x40000000: "network",
+}
+_SIGCHLD = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Arguments that no condition may let through, and what they would do."""
+
+    arguments: tuple[int, ...]
+    what: str
+
+
+def _witness(what: str, **arguments: int) -> Witness:
+    """``arguments`` are called arg0 to arg5; those not named are 0."""
+    return Witness(tuple(arguments.get(f"arg{place}", 0) for place in range(6)), what)
+
+
+_WITNESSES: dict[str, tuple[Witness, ...]] = {
+    "mmap": tuple(
+        _witness(what, arg1=4096, arg2=prot, arg3=flags, arg4=fd)
+        for prot, kinds, what in (
+            (7, (0x01, 0x02, 0x12, 0x21, 0x22, 0x32, 0x4022), "memory that is written and run"),
+            (6, (0x01, 0x02, 0x12, 0x21, 0x22, 0x32, 0x4022), "memory that is written and run"),
+            (5, (0x21, 0x22, 0x32, 0x4022), "memory of no file that is run"),
+            (4, (0x21, 0x22, 0x32, 0x4022), "memory of no file that is run"),
+        )
+        for flags in kinds
+        for fd in (3, (1 << 32) - 1, (1 << 64) - 1)
+    ),
+    "mprotect": tuple(_witness("data made code", arg1=4096, arg2=prot) for prot in (4, 5, 6, 7)),
+    "pkey_mprotect": tuple(_witness("data made code", arg1=4096, arg2=prot) for prot in (4, 5, 6, 7)),
+    "clone": tuple(
+        _witness(f"a {kind} namespace of its own", arg0=flag | rest)
+        for flag, kind in _CLONE_NEW.items()
+        for rest in (0, _SIGCHLD)
+    ),
+    "ioctl": tuple(
+        _witness("input forged for a terminal", arg0=fd, arg1=request)
+        for fd in (0, 1, 3)
+        for request in (0x5412, 0x541C, 0x5412 | 1 << 32)
+    ),
+    "prctl": (
+        _witness("a process that can be dumped and traced", arg0=4, arg1=1),
+        _witness("a process that can be traced by any", arg0=0x59616D61, arg1=(1 << 64) - 1),
+        _witness("a process that outlives its zygote", arg0=1),
+        _witness("a filter or listener of its own", arg0=22, arg1=2),
+        _witness("capabilities kept", arg0=8, arg1=1),
+    ),
+    "prlimit64": (
+        _witness("limits changed", arg1=7, arg2=4096),
+        _witness("another process's limits", arg0=1, arg1=7, arg2=4096),
+    ),
+    "arch_prctl": (_witness("CPUID made to fault", arg0=0x1012), _witness("the vDSO mapped anew", arg0=0x2003)),
+}
+"""What `CONDITIONED` calls must not be let do by any condition, by example: Linux's own headers have the numbers."""
 
 
 class Severity(StrEnum):
@@ -66,8 +131,17 @@ def lint(path: Path) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, rule.path, rule.line, f"{rule.call} is never to be allowed in a cell")
         elif rule.call in CONDITIONED and not rule.alternatives:
             yield Finding(Severity.ERROR, rule.path, rule.line, f"{rule.call} is allowed with any arguments")
+        elif (unsafe := _unsafe(rule)) is not None:
+            shown = ", ".join(map(hex, unsafe.arguments))
+            what = f"{rule.call}'s condition lets through {unsafe.what}: {rule.call}({shown})"
+            yield Finding(Severity.ERROR, rule.path, rule.line, what)
         elif rule.call in REVIEWED:
             yield Finding(Severity.REVIEW, rule.path, rule.line, f"{rule.call}, allowed because: {rule.reason}")
+
+
+def _unsafe(rule: Rule) -> Witness | None:
+    """Arguments that a rule lets through and must not; None where there are none known."""
+    return next((known for known in _WITNESSES.get(rule.call, ()) if rule.holds(known.arguments)), None)
 
 
 def own_policies() -> list[Path]:

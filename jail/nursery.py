@@ -197,8 +197,8 @@ class Nursery:
         attempt = 1
         while not self.loaded:
             if self._zygote is not None:
-                zygote, self._zygote = self._zygote, None
-                await zygote.stop()
+                await self._zygote.stop()
+                self._zygote = None  # not before: whoever cancels this must still be able to wait for its end
             await asyncio.sleep(delay_s(attempt))
             attempt += 1
             try:

@@ -138,9 +138,10 @@ class ZygoteProcess:
             signal.pidfd_send_signal(self._keeper_pidfd, signal.SIGKILL)
 
     async def stop(self) -> None:
-        """End the zygote and its cells, and wait until all of them are gone, cgroups included."""
-        self._loop.remove_reader(self._channel)
-        self._channel.close()
+        """End the zygote and its cells, and wait until all of them are gone, cgroups included. May be called again."""
+        if self._channel.fileno() >= 0:
+            self._loop.remove_reader(self._channel)
+            self._channel.close()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await asyncio.shield(self._reaped)

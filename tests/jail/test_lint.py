@@ -49,3 +49,29 @@ def test_an_error_sets_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "bad.policy").write_text("ptrace:  # why not\n")
     assert main([str(tmp_path / "bad.policy")]) == 1
     assert "bad.policy:1: error: ptrace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ("mmap: prot in 7", "written and run"),
+        ("mmap: prot in PROT_READ|PROT_EXEC", "memory of no file"),
+        ("mmap: prot in 3 || flags has MAP_FIXED", "written and run"),
+        ("mprotect: prot != 6", "data made code"),
+        ("clone: arg0 & 0x10000000 == 0", "a mount namespace"),
+        ("ioctl: arg0 == 1", "forged"),
+        ("ioctl: arg1 <= 0x6000", "forged"),
+        ("prctl: arg0 <= 15", "dumped and traced"),
+        ("prlimit64: arg0 == 0", "limits changed"),
+    ],
+)
+def test_a_condition_that_lets_the_danger_through_does_not_satisfy(tmp_path: Path, rule: str, what: str) -> None:
+    path = tmp_path / "some.policy"
+    path.write_text(f"{rule}  # a good reason\n")
+    (error,) = [finding for finding in lint(path) if finding.severity is Severity.ERROR]
+    assert what in error.what
+
+
+def test_code_may_come_from_files_where_it_is_never_written(tmp_path: Path) -> None:
+    rule = "mmap: prot in PROT_READ|PROT_EXEC && flags & MAP_ANONYMOUS == 0  # libraries\n"
+    assert findings(tmp_path, rule) == []

@@ -9,7 +9,7 @@ import pytest
 
 from jail import policy
 from jail.errors import PolicyError
-from jail.policy import Condition, Operator
+from jail.policy import Condition, Operator, Phase
 from jail.spec import ZygoteSpec
 
 GOOD = "read: fd == REQUEST  # the request\n"
@@ -121,9 +121,34 @@ def test_a_policy_that_is_a_directory_is_unreadable(tmp_path: Path) -> None:
         policy.read(tmp_path)
 
 
+def test_what_follows_set_up_holds_until_the_cell_is_ready(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD + "@set-up\nuname:  # which kernel\n")
+    assert [(rule.call, rule.phase) for rule in found.rules] == [("read", Phase.WORK), ("uname", Phase.SET_UP)]
+    assert {rule.call for rule in found.during(Phase.WORK)} == {"read"}
+    assert {rule.call for rule in found.during(Phase.SET_UP)} >= {"read", "uname", "seccomp", "sendmsg"}
+    assert found.rule(Phase.WORK, "uname", (0,) * 6) is None
+
+
+def test_set_up_of_an_included_policy_ends_with_it(tmp_path: Path) -> None:
+    (tmp_path / "base.policy").write_text("@set-up\nuname:  # which kernel\n")
+    found = read(tmp_path, "@include base.policy\nbrk:  # heap\n")
+    assert [(rule.call, rule.phase) for rule in found.rules] == [("uname", Phase.SET_UP), ("brk", Phase.WORK)]
+
+
+def test_a_call_is_for_the_set_up_alone_or_for_work_too(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r":1: read is for the set-up alone \(test\.policy:3\)"):
+        read(tmp_path, GOOD + "@set-up\nread: fd == 9  # tables\n")
+    with pytest.raises(PolicyError, match=r":2: sendmsg is for the set-up alone \(every-set-up\.policy:6\)"):
+        read(tmp_path, GOOD + "sendmsg: fd == 7  # answers\n")
+    read(tmp_path, GOOD + "sendmsg:  # answers, to anybody\n")
+
+
+ALLOWED = {"read", "write", "exit_group", "brk", "mmap", "munmap", "mremap", "madvise", "clock_gettime"}
+
+
 @pytest.mark.parametrize("name", ["base", "scribe"])
 def test_a_policy_of_ours_allows_few_calls_and_no_way_out(name: str) -> None:
-    rules = policy.read(ZygoteSpec("no:Job", policy=name).policy_path).rules
-    allowed = {rule.call for rule in rules if rule.errno is None}
-    assert len(allowed) <= 10
-    assert allowed <= {"read", "write", "exit_group", "brk", "mmap", "munmap", "mremap", "madvise", "clock_gettime"}
+    rules = policy.read(ZygoteSpec("no:Job", policy=name).policy_path).during(Phase.WORK)
+    assert {rule.call for rule in rules if rule.errno is None} == ALLOWED
+    # What has arguments that matter has them pinned.
+    assert {rule.call for rule in rules if not rule.alternatives} == {"exit_group", "brk", "munmap", "clone3"}

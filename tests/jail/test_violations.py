@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,7 @@ from jail.pool import Pool
 from jail.result import Status, Violation
 from jail.spec import Layers, ZygoteSpec
 from jail.violations import call_name
-from tests.jail.conftest import LIMITS, ask
+from tests.jail.conftest import LIMITS, ask, cells, zygotes
 
 JOB = "tests.jail.violation_jobs:Violations"
 OPENAT, SENDMSG, PTRACE, X32_PTRACE = 257, 46, 101, 521
@@ -94,3 +97,20 @@ def test_a_call_of_no_known_name_is_a_number() -> None:
     assert call_name(999) == "call 999"
     assert call_name(-1) == "call -1"
     assert call_name(1, 0x12345) == "architecture 0x12345 call 1"
+
+
+async def test_a_forbidden_call_is_not_made_while_nobody_answers_for_it(pool: Pool) -> None:
+    """The zygote is stopped, then killed: the cell waits inside its call, and never comes back from it."""
+    (zygote,) = zygotes()
+    os.kill(zygote, signal.SIGSTOP)
+    asked = asyncio.create_task(ask(pool, f"native {PTRACE}"))
+    await asyncio.sleep(0.5)
+    assert not asked.done()
+    waiting = [pid for pid in cells() if "seccomp" in Path(f"/proc/{pid}/wchan").read_text()]
+    assert len(waiting) == 1
+    os.kill(zygote, signal.SIGKILL)
+    result, payloads, _ = await asked
+    assert (result.status, payloads) == (Status.ZYGOTE_LOST, [])
+    async with asyncio.timeout(10):
+        while set(waiting) & set(cells()):
+            await asyncio.sleep(0.02)
