@@ -127,7 +127,7 @@ async def test_five_thousand_requests_beside_a_candidate_that_fails_in_every_way
 
 async def answered(requests: int, tmp_path: Path) -> None:
     times: list[float] = []
-    async with failing(tmp_path, queue=4) as server, AsyncClient(server.address) as client:
+    async with failing(tmp_path, queue=4, deadline_s=3.0) as server, AsyncClient(server.address) as client:
         for number in range(requests):
             body = document(f"request {number}", "on two pages")
             started = time.perf_counter()
