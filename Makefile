@@ -1,7 +1,8 @@
 # Everything below makes .venv first, if it is missing or out of date.
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
-	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf
+	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf bench-orientation \
+	bench-isolation soak fuzz fuzz-setup
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -69,6 +70,20 @@ bench-latency: setup  ## what a request costs beyond the engine's own work
 bench-leftovers: setup  ## what 1,000 good, bad and killed requests leave behind
 	@$(PY) -m bench.leftovers
 
+bench-isolation: setup  ## what a request costs by layer, beside fresh processes, bubblewrap and nsjail
+	@$(PY) -m bench.isolation
+
+soak: test-setup  ## 10,000 requests of every kind, cells and zygotes killed at random (hours)
+	@$(PY) -m bench.leftovers --requests 10000 --kill-zygotes 120
+
+fuzz-setup: test-setup
+	@$(PY) -c "import atheris" 2>/dev/null || $(PY) -m pip install --quiet "atheris>=3.0"
+
+fuzz: fuzz-setup  ## 100,000 damaged documents through cells, made-up replies, coverage-guided replies (hours)
+	@CLOISTER_FUZZED_DOCUMENTS=100000 $(PY) -m pytest -s --timeout=28800 tests/escape/test_documents.py
+	@CLOISTER_FUZZED_REPLIES=20000 $(PY) -m pytest --timeout=28800 tests/escape/test_server.py -k whatever
+	@PYTHONPATH=.:proto $(PY) -m tests.escape.fuzz_replies -max_total_time=1800
+
 bench-mser: setup  ## our MSER beside OpenCV's
 	@$(PY) -m bench.mser
 
@@ -77,6 +92,9 @@ bench-detector: setup  ## how much of the truth is covered by windows
 
 bench-words: setup  ## the recogniser alone
 	@$(PY) -m bench.words
+
+bench-orientation: bench-setup  ## pages brought upright, and upright ones turned, beside Tesseract's OSD (slow)
+	@$(PY) -m bench.orientation
 
 bench-pdf: bench-setup  ## scanned PDFs beside OCRmyPDF
 	@$(PY) -m bench.pdf
