@@ -8,8 +8,9 @@ engine    string: the engine of requests that name none
 shadow    string: the candidate that reads the document once it has been answered; "" for none
 enabled   boolean: false ends all experiments at once: every request gets the default engine, no candidate runs
 
-Rules may go by ``tenant``, ``documentKind``, ``client``, ``requestId`` and ``pages`` (0 where not known yet);
-``fractional`` sticks to the request's key. Bucketing is flagd's murmur3 of flag and key: alike on every server.
+Rules may go by ``requestId`` and, as the caller states them, ``tenant``, ``documentKind``, ``client`` and ``pages``: to
+count pages is to parse the document, which is for the cell of an engine that is yet to be chosen. ``fractional`` sticks
+to the request's key. Bucketing is flagd's murmur3 of flag and key: alike on every server.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ class Experiments:
         self._refresh()
         return self._enabled(EvaluationContext())
 
-    def assign(self, named: str, asked: ocr_pb2.RequestContext, request_id: str, pages: int = 0) -> Assignment:
+    def assign(self, named: str, asked: ocr_pb2.RequestContext, request_id: str) -> Assignment:
         """The assignment of a request that itself names the engine ``named``, or none.
 
         Raises `OptionsError` where it names one and may not.
@@ -169,7 +170,7 @@ class Experiments:
                 "documentKind": asked.document_kind,
                 "client": asked.client,
                 "requestId": request_id,
-                "pages": pages,
+                "pages": asked.pages,
             },
         )
         overridden = bool(named)

@@ -57,7 +57,7 @@ class Flags:
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
 
-def context(**fields: str) -> ocr_pb2.RequestContext:
+def context(**fields: str | int) -> ocr_pb2.RequestContext:
     return ocr_pb2.RequestContext(**fields)
 
 
@@ -95,9 +95,14 @@ def test_a_request_without_a_key_sticks_to_its_tenant(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "name", "value"),
-    [("tenant", "tenant", "acme"), ("document_kind", "documentKind", "receipt"), ("client", "client", "scanner")],
+    [
+        ("tenant", "tenant", "acme"),
+        ("document_kind", "documentKind", "receipt"),
+        ("client", "client", "scanner"),
+        ("pages", "pages", 40),
+    ],
 )
-def test_rules_go_by_who_asks_and_for_what(tmp_path: Path, field: str, name: str, value: str) -> None:
+def test_rules_go_by_who_asks_and_for_what(tmp_path: Path, field: str, name: str, value: str | int) -> None:
     rule = {"if": [{"==": [{"var": name}, value]}, "new", None]}
     experiments = Flags(tmp_path, engine=engine_flag(rule)).experiments()
     matched = experiments.assign("", context(**{field: value}), "r")

@@ -140,5 +140,6 @@ async def answered(requests: int, tmp_path: Path) -> None:
     seen = Counter(one.status for one in store.comparisons())
     store.close()
     assert set(seen) >= {"OK", "CELL_CRASHED", "CELL_BROKE_POLICY", "CELL_OUT_OF_MEMORY", "MALFORMED_REPLY"}
-    assert seen.total() == end["compared"] + end["failed"]  # type: ignore[operator]
+    # One may have been under way at the end.
+    assert 0 <= end["compared"] + end["failed"] - seen.total() <= 1  # type: ignore[operator]
     print(f"p50 {median(times):.3f} s, p99 {quantiles(times, n=100)[98]:.3f} s; {dict(seen)}, {end}")

@@ -162,6 +162,7 @@ class RequestContext(_message.Message):
     CLIENT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     MAY_BE_KEPT_FIELD_NUMBER: _builtins.int
+    PAGES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     document_kind: _builtins.str
     """"receipt", "contract"... : the caller's own names."""
@@ -173,6 +174,8 @@ class RequestContext(_message.Message):
     """Consent: where engines are compared on this document, it and what was read of it may be kept, encrypted and for a
     time, on a server whose operator has set that up. Without it only counts are kept.
     """
+    pages: _builtins.int
+    """How many pages the document has. No server counts them before its engine is chosen; 0 says nothing."""
     def __init__(
         self,
         *,
@@ -181,10 +184,11 @@ class RequestContext(_message.Message):
         client: _builtins.str = ...,
         key: _builtins.str = ...,
         may_be_kept: _builtins.bool = ...,
+        pages: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "may_be_kept", b"may_be_kept", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "may_be_kept", b"may_be_kept", "pages", b"pages", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
