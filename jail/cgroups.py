@@ -27,6 +27,7 @@ from jail.layers import Layer
 
 _CONTROLLERS = ("memory", "pids", "cpu")
 _PREFIX = "cloister-"
+_SUPERVISOR = "supervisor"
 _PERIOD_US = 100_000
 _CLOSE_S = 2.0
 """How long the kernel may hold the group of a process that has just ended."""
@@ -65,7 +66,11 @@ class Mount:
 
     def group(self, parent: str | None) -> Path:
         """The group that ``parent`` names: from the hierarchy's root where it starts with "/", else below the own."""
-        base = self.point if parent is not None and parent.startswith("/") else self.point / self.own.strip("/")
+        # A server whose first pool has moved it aside is still at home in the group above (`Tree.prepare`).
+        own = self.point / self.own.strip("/")
+        if own.name == _SUPERVISOR and not self.controllers:
+            own = own.parent
+        base = self.point if parent is not None and parent.startswith("/") else own
         return base / (parent or "").strip("/")
 
 
@@ -263,7 +268,7 @@ class Tree:
                 raise SetUpError(
                     Layer.CGROUPS, f"{parent} holds {len(strangers)} processes that are not this server's", _DELEGATE
                 )
-            supervisor = parent / "supervisor"
+            supervisor = parent / _SUPERVISOR
             if not supervisor.exists():
                 _make(supervisor)
             for pid in inside:

@@ -73,7 +73,7 @@ async def test_the_network_of_a_cell_is_a_loopback_that_is_down(cell: Path) -> N
 
 async def test_the_limits_of_a_cell_are_final(cell: Path) -> None:
     limits = {line[:26].strip(): line[26:].split()[:2] for line in (cell / "limits").read_text().splitlines()[1:]}
-    for name in ("Max core file size", "Max file size", "Max processes", "Max locked memory"):
+    for name in ("Max core file size", "Max file size", "Max processes", "Max locked memory", "Max open files"):
         assert limits[name] == ["0", "0"]
     assert limits["Max cpu time"] == [str(LIMITS.cpu_s)] * 2
 

@@ -44,6 +44,13 @@ def test_a_container_sees_its_own_group_at_the_mount() -> None:
     assert mount.group(None) == Path("/sys/fs/cgroup/inner")
 
 
+def test_a_server_that_was_moved_aside_is_at_home_in_the_group_above() -> None:
+    """Its second pool, and a zygote started again, make their groups where the first did."""
+    (mount,) = mounts(CONTAINER, "0::/docker/abc/inner/supervisor\n")
+    assert mount.group(None) == Path("/sys/fs/cgroup/inner")
+    assert mount.group("cells") == Path("/sys/fs/cgroup/inner/cells")
+
+
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A delegated group of version 2, of files: making a group makes its files, removing it removes them."""
