@@ -26,7 +26,7 @@ system_packages() {
 }
 
 if [ "${1:-}" = tests ]; then
-  system_packages tesseract-ocr tesseract-ocr-eng  # the real one: an engine, a vendor's program, a peer
+  system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd  # the real one: an engine, a vendor's program, a peer
   exit
 fi
 

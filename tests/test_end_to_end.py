@@ -101,6 +101,25 @@ def test_words_lie_on_the_page_in_the_turn_that_exif_asks_for(server: Cloister) 
     assert first.top_left.x < first.top_right.x
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_page_that_lies_on_its_side_or_upside_down_is_turned(server: Cloister, degrees: int) -> None:
+    pixels = specimen.receipt()
+    height, width = pixels.shape[:2]
+    (expected,) = server.recognize(receipt()).pages
+    turned = Image.fromarray(pixels).rotate(-degrees, expand=True)
+    (page,) = server.recognize(encoded(turned)).pages
+    assert (page.width, page.height) == turned.size
+    assert page.turn.degrees == -degrees % 360
+    assert page.turn.confidence > 0.5
+    assert page.timings.HasField("orient")
+    words = [word for line in page.lines for word in line.words]
+    assert [word.text for word in words] == [word.text for line in expected.lines for word in line.words]
+    # Where the first word begins, on the page as it was sent.
+    corner, was = words[0].quad.top_left, expected.lines[0].words[0].quad.top_left
+    there = {90: (height - was.y, was.x), 180: (width - was.x, height - was.y), 270: (was.y, width - was.x)}[degrees]
+    assert (corner.x, corner.y) == pytest.approx(there, abs=3)
+
+
 def test_an_image_comes_back_as_a_pdf_and_that_is_kept_or_read_anew(server: Cloister) -> None:
     made = server.client.recognize((PAGES / "letter-fax.tif").read_bytes(), outputs=[ocr_pb2.OUTPUT_PDF]).files[0]
     assert made.output == ocr_pb2.OUTPUT_PDF

@@ -10,18 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engines.api import Limits, Page, PageText, Stage, Turn
+from engines.errors import OptionsError
 
 if TYPE_CHECKING:
+    from engines.scribe.orientation import Upright, Voters
     from engines.scribe.recogniser.reader import Recogniser
 
 WEIGHTS = Path(__file__).parent / "weights"
+TURN_WEIGHTS = Path(__file__).parent / "orientation" / "weights"
 
 
 class Scribe:
     """Cloister's own engine. Fulfils `engines.api.Engine`.
 
-    Making one reads the name of the weights and nothing else: OpenCV and TensorFlow are imported by `load`.
+    ``upright`` tells whether pages that lie on their side or upside down are turned before they are read. Making one
+    reads the names of the weights and nothing else: OpenCV and TensorFlow are imported by `load`.
     """
 
     name = "scribe"
@@ -31,9 +37,15 @@ class Scribe:
     limits = Limits(memory_bytes=1 << 30)
     program = None
 
-    def __init__(self) -> None:
-        self.model_version = str(json.loads((WEIGHTS / "word.json").read_text(encoding="utf-8"))["version"])
+    def __init__(self, upright: bool = True) -> None:
+        if not isinstance(upright, bool):
+            raise OptionsError("engine scribe: upright is true or false")
+        self.model_version = _version(WEIGHTS / "word.json")
+        if upright:
+            self.model_version += f"+turn-{_version(TURN_WEIGHTS / 'turn.json')}"
+        self._upright = upright
         self._recogniser: Recogniser | None = None
+        self._voters: Voters | None = None
 
     def load(self) -> None:
         """Read the weights and warm the net for every shape. Raises `WeightsError` where they can't be used."""
@@ -41,29 +53,56 @@ class Scribe:
 
         # A pool of threads does not survive the fork.
         cv2.setNumThreads(0)
+        from engines.documents import specimen
+        from engines.scribe import detector, orientation
         from engines.scribe.recogniser.reader import Recogniser
 
         with _native_messages_dropped():
             self._recogniser = Recogniser.load(WEIGHTS)
+            if self._upright:
+                self._voters = orientation.Voters.load(TURN_WEIGHTS)
+        if self._upright:
+            # Turned and doubtful pages go ways that others don't; a cell must meet nothing for the first time.
+            page = orientation.turned(Page(specimen.receipt(320, 240, text_px=12)), 90)
+            self.recognize(page)
+            orientation.judged(page, np.full(4, 0.25), detector.windows, self._recogniser.read)
 
     def recognize(self, page: Page) -> PageText:
         """Read a page. Raises RuntimeError before `load`."""
         if self._recogniser is None:
             raise RuntimeError("the engine is not loaded: call load() first")
-        from engines.scribe import detector, wordinator
+        from engines.scribe import detector, orientation, wordinator
 
         started = time.perf_counter()
-        windows = detector.windows(page)
+        seen = self._turned(page)
+        oriented = time.perf_counter()
+        windows = seen.windows or detector.windows(seen.page)
         detected = time.perf_counter()
         readings = self._recogniser.read(windows.pixels)
         recognised = time.perf_counter()
         lines, _ = wordinator.words(windows, readings)
+        height, width = page.pixels.shape[:2]
+        lines = orientation.returned(lines, seen.turn.degrees, width, height)
         seconds = {
-            Stage.DETECT: detected - started,
+            Stage.DETECT: detected - oriented,
             Stage.RECOGNISE: recognised - detected,
             Stage.WORDINATE: time.perf_counter() - recognised,
         }
-        return PageText(lines=lines, turn=Turn(), seconds=seconds)
+        if self._upright:
+            seconds[Stage.ORIENT] = oriented - started
+        return PageText(lines=lines, turn=seen.turn, seconds=seconds)
+
+    def _turned(self, page: Page) -> Upright:
+        """The page as it is to be read."""
+        from engines.scribe import detector, orientation
+
+        if self._voters is None or self._recogniser is None:
+            return orientation.Upright(page, Turn())
+        return orientation.upright(page, self._voters, detector.windows, self._recogniser.read)
+
+
+def _version(card: Path) -> str:
+    return str(json.loads(card.read_text(encoding="utf-8"))["version"])
 
 
 @contextmanager

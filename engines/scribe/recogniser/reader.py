@@ -1,8 +1,4 @@
-"""The recogniser: TensorFlow, set up so that it still runs in a forked child.
-
-Only one way of running a graph survives `fork` (see `callable_graph`); a canary test holds it. No other Session may
-run in the same process before the fork: its thread pools would be shared, and the child would wait for threads it
-does not have."""
+"""The recogniser: windows to readings, by a graph that still runs in a forked child (see `engines.scribe.session`)."""
 
 from __future__ import annotations
 
@@ -15,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.scribe import session
 from engines.scribe.recogniser import port
 from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.recogniser.decode import greedy
@@ -42,8 +39,8 @@ class Card:
 class Recogniser:
     """The Word Deep Net. `load` once, before forking; then `read` in any child."""
 
-    def __init__(self, session: Any, card: Card) -> None:
-        self._session = session
+    def __init__(self, run: Any, card: Card) -> None:
+        self._run = run
         self.card = card
 
     @classmethod
@@ -74,7 +71,7 @@ class Recogniser:
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The net's output float32 (n, w / 4, classes) for windows uint8 (n, HEIGHT, w)."""
-        result: NDArray[np.float32] = self._session(pixels)
+        result: NDArray[np.float32] = self._run(pixels)
         return result
 
     @staticmethod
@@ -86,21 +83,8 @@ class Recogniser:
 
 
 def callable_graph(weights: port.Weights) -> Any:
-    """A function from windows uint8 (n, HEIGHT, w) to logits, that still runs after a fork.
-
-    The Session's settings are what makes it so: no thread pool of its own (inter -1), operations inline (intra 1),
-    and the executor that schedules nothing."""
-    import tensorflow as tf
-
-    config = tf.compat.v1.ConfigProto(
-        inter_op_parallelism_threads=-1, intra_op_parallelism_threads=1, use_per_session_threads=True
-    )
-    config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
-    definition = port.graph(weights)
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(definition, name="")
-        session = tf.compat.v1.Session(graph=graph, config=config)
-    return session.make_callable("logits:0", ["pixels:0"])
+    """A function from windows uint8 (n, HEIGHT, w) to logits, that still runs after a fork."""
+    return session.callable_graph(port.graph(weights), "pixels", "logits")
 
 
 def _batches(count: int) -> list[int]:

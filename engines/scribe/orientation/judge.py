@@ -1,0 +1,45 @@
+"""How well a page reads one way up and the other: a few of its words, read both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.scribe.windows import WIDTH, Reading, Windows
+
+FEW = 10
+"""Windows that are read each way."""
+_SHOWN = WIDTH // 2 - 8
+"""Columns of a window that are read: the net's narrow form, which takes half the time."""
+_LEAST = 40
+"""Windows with fewer columns say little."""
+Read = Callable[[NDArray[np.uint8]], list[Reading]]
+
+
+def sample(windows: Windows) -> NDArray[np.uint8]:
+    """A few of a page's windows, spread over the page, cut to half a window's width: uint8 (n, HEIGHT, WIDTH)."""
+    places = np.flatnonzero(windows.width >= _LEAST)
+    if not len(places):
+        places = np.arange(len(windows.width))
+    places = places[np.linspace(0, len(places) - 1, min(FEW, len(places))).astype(np.intp)]
+    cut = windows.pixels[places].copy()
+    cut[:, :, _SHOWN:] = np.median(cut, axis=(1, 2)).astype(np.uint8)[:, None, None]
+    return cut
+
+
+def overturned(cut: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same windows as a page that is upside down would show them."""
+    shown = cut[:, :, :_SHOWN]
+    out = cut.copy()
+    out[:, :, :_SHOWN] = shown[:, ::-1, ::-1]
+    return out
+
+
+def legibility(cut: NDArray[np.uint8], read: Read) -> float:
+    """0 to 1: how surely the windows read, letters beyond the first counting for more than one alone."""
+    readings = read(cut)
+    if not readings:
+        return 0.0
+    return float(np.mean([reading.confidence if len(reading.text) > 1 else 0.0 for reading in readings]))

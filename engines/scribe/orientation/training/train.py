@@ -1,0 +1,179 @@
+"""Train the orientation net: `python -m engines.scribe.orientation.training.train RUN [--steps N]`.
+
+Run again, it goes on from its checkpoint. A run's folder, runs/orientation-RUN, holds settings.jsonl, log.jsonl (curves
+and scores on held-back pages), checkpoint.pt and ema.pt (what `export` takes). Batches depend on the seed, the step and
+the shards there at that step, which the log counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import subprocess
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from engines.scribe.orientation.training.data import FOLDER
+from engines.scribe.orientation.training.net import TurnNet, turned
+from engines.scribe.training.settings import RUNS
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the net is trained."""
+
+    seed: int = 5
+    batch: int = 48
+    """Upright crops of a batch; the net sees each in all four turns."""
+    steps: int = 3000
+    peak_rate: float = 3e-3
+    warmup: int = 100
+    weight_decay: float = 0.02
+    ema: float = 0.997
+    smoothing: float = 0.02
+    inverted: float = 0.08
+    """Share of crops shown white on black."""
+    threads: int = 1
+    evaluate_every: int = 250
+
+
+class Shards:
+    """The whole shards of crops, memory-mapped; new ones are picked up by `refresh`."""
+
+    def __init__(self) -> None:
+        self._shards: dict[str, NDArray[np.uint8]] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def refresh(self) -> None:
+        for path in sorted(FOLDER.glob("[0-9]*.json")):
+            if path.stem not in self._shards:
+                self._shards[path.stem] = np.load(path.with_suffix(".npy"), mmap_mode="r")
+        self._list = list(self._shards.values())
+        sizes = np.array([len(shard) for shard in self._list], np.float64)
+        self._shares = sizes / sizes.sum()
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+        which = rng.choice(len(self._list), count, p=self._shares)
+        return np.stack([self._list[shard][rng.integers(len(self._list[shard]))] for shard in which])
+
+
+def augmented(rng: np.random.Generator, crops: NDArray[np.uint8], inverted: float) -> NDArray[np.uint8]:
+    """Some white on black; contrast needs nothing, the net takes it out."""
+    out = crops.copy()
+    flip = rng.random(len(out)) < inverted
+    out[flip] = 255 - out[flip]
+    return out
+
+
+@torch.no_grad()
+def score(net: nn.Module) -> dict[str, float]:
+    """Shares right on held-back pages: of crops, and of pages by their crops' mean log-probability."""
+    crops = torch.from_numpy(np.load(FOLDER / "held.npy"))
+    counts = json.loads((FOLDER / "held.json").read_text())
+    first = crops[:: max(1, len(crops) // 4000)]
+    pixels, truth = turned(first)
+    hits = torch.cat([net(part).argmax(1) for part in pixels.split(512)]) == truth
+    logs = torch.cat([torch.log_softmax(net(part), 1) for part in crops.split(512)])
+    pages = [part.clamp_min(-4).mean(0) for part in logs.split(counts) if len(part)]
+    right = float(np.mean([int(page.argmax()) == 0 for page in pages]))
+    return {"crops": round(float(hits.float().mean()), 4), "upright pages": round(right, 4)}
+
+
+def rate(settings: Settings, step: int) -> float:
+    """Learning rate: linear warm-up, then half a cosine down to a hundredth of the peak."""
+    if step < settings.warmup:
+        return settings.peak_rate * (step + 1) / settings.warmup
+    progress = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
+    return settings.peak_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@torch.no_grad()
+def follow(ema: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move the averaged weights (and BatchNorm's statistics) towards the net's."""
+    for mean, now in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(now, 1 - decay)
+        else:
+            mean.copy_(now)
+
+
+def train(run: Path, settings: Settings) -> None:
+    """Train until ``settings.steps``, from the run's checkpoint where there is one."""
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    net = TurnNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ema = copy.deepcopy(net).eval()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.peak_rate, weight_decay=settings.weight_decay)
+    loss_of = nn.CrossEntropyLoss(label_smoothing=settings.smoothing)
+    step = 0
+    run.mkdir(parents=True, exist_ok=True)
+    checkpoint = run / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        net.load_state_dict(state["net"])
+        ema.load_state_dict(state["ema"])
+        optimiser.load_state_dict(state["optimiser"])
+        step = state["step"]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    with (run / "settings.jsonl").open("a") as file:
+        file.write(json.dumps({"train": asdict(settings), "commit": commit, "from_step": step}) + "\n")
+    shards = Shards()
+    total, since = 0.0, time.monotonic()
+    net.train()
+    while step < settings.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = rate(settings, step)
+        rng = np.random.default_rng([settings.seed, step])
+        pixels, truth = turned(torch.from_numpy(augmented(rng, shards.draw(rng, settings.batch), settings.inverted)))
+        loss = loss_of(net(pixels), truth)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        follow(ema, net, min(settings.ema, (1 + step) / (20 + step)))
+        step += 1
+        total += float(loss.detach())
+        if step % settings.evaluate_every == 0 or step == settings.steps:
+            seconds = round(time.monotonic() - since, 1)
+            entry = {
+                "step": step,
+                "loss": round(total / settings.evaluate_every, 4),
+                "seconds": seconds,
+                "shards": len(shards),
+                **score(ema),
+            }
+            total, since = 0.0, time.monotonic()
+            with (run / "log.jsonl").open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            print(json.dumps(entry), flush=True)
+            shards.refresh()
+            state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
+            torch.save({**state, "step": step}, run / "partial")
+            (run / "partial").rename(checkpoint)
+            torch.save(ema.state_dict(), run / "ema.pt")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--steps", type=int, default=Settings().steps)
+    parser.add_argument("--peak-rate", type=float, default=Settings().peak_rate)
+    given = parser.parse_args()
+    settings = replace(Settings(), steps=given.steps, peak_rate=given.peak_rate)
+    train(RUNS / f"orientation-{given.run}", settings)
+
+
+if __name__ == "__main__":
+    main()
