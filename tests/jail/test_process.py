@@ -92,6 +92,27 @@ def test_an_ordinary_user_has_the_same_jail(delegated: str, python_for_all: str)
     wait_until_gone(report["cgroup"])
 
 
+def test_an_ordinary_users_cells_execute_their_program_and_reach_nothing_else(
+    delegated: str, python_for_all: str
+) -> None:
+    done = subprocess.run(
+        [python_for_all, "-m", "tests.jail.serve_program", delegated],
+        env=zygote_environment({}),
+        user=USER,
+        group=USER,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    works, *refused = report["said"]
+    assert works == "0 works\n"
+    assert all(not said.startswith("0 ") for said in refused), refused
+    assert {Layer.MOUNTS, Layer.NETWORK_NAMESPACE, Layer.SECCOMP} <= set(report["layers"])
+
+
 def test_an_ordinary_user_without_a_cgroup_is_told_what_to_change(python_for_all: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("starting a server as another user takes root")
