@@ -31,7 +31,9 @@ FLAGS = {
 
 
 @asynccontextmanager
-async def shadowed(folder: Path, keys: Path | None = None, **candidate: float | bool) -> AsyncIterator[Tiny]:
+async def shadowed(
+    folder: Path, keys: Path | None = None, database: str = "", **candidate: float | bool
+) -> AsyncIterator[Tiny]:
     flags = folder / "flags.json"
     flags.write_text(json.dumps(FLAGS))
     settings = tiny_settings(
@@ -40,7 +42,7 @@ async def shadowed(folder: Path, keys: Path | None = None, **candidate: float | 
             "engines": ["candidate"],
             "queue": 2,
             "deadline_s": 2.0,
-            "database": f"sqlite:///{folder}/records.db",
+            "database": database or f"sqlite:///{folder}/records.db",
             "keep_keys": None if keys is None else str(keys),
         },
     )
@@ -122,6 +124,17 @@ async def test_comparisons_are_recorded_and_documents_only_with_consent_and_a_ke
         store.open_kept(two.id, "test", "")
     store.close()
     assert b"secret" not in (tmp_path / "records.db").read_bytes()
+
+
+async def test_a_lost_database_changes_nothing_for_callers_and_is_said(tmp_path: Path) -> None:
+    nowhere = f"postgresql://cloister@/none?host={tmp_path}"
+    async with shadowed(tmp_path, database=nowhere) as tiny, AsyncClient(tiny.address) as client:
+        for number in range(3):
+            assert (await client.recognize(document(f"words {number}"))).text == f"words {number}"
+            await until(tiny, "shadow", number + 1)
+        await until(tiny, "records not written")
+    (end,) = [line for line in tiny.lines if line["event"] == "records"]
+    assert (end["written"], end["lost"]) == (0, 3)
 
 
 async def test_a_candidate_that_cannot_start_is_reported_and_nothing_waits_for_it(tmp_path: Path) -> None:
