@@ -1,7 +1,7 @@
 # Everything below makes .venv first, if it is missing or out of date.
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
-	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf bench-orientation \
+	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf bench-orientation bench-shadow \
 	bench-isolation soak fuzz fuzz-setup
 
 PY := .venv/bin/python
@@ -98,6 +98,9 @@ bench-orientation: bench-setup  ## pages brought upright, and upright ones turne
 
 bench-pdf: bench-setup  ## scanned PDFs beside OCRmyPDF
 	@$(PY) -m bench.pdf
+
+bench-shadow: setup  ## what callers notice of a candidate that reads every request again
+	@$(PY) -m bench.shadow
 
 clean:  ## delete what was made, .venv too
 	rm -rf .venv build out .mypy_cache .ruff_cache .pytest_cache .hypothesis
