@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +32,14 @@ class Cost:
 
 
 class Unjailed:
-    """The worker, for the time of a ``with`` block. It starts in the same environment as a zygote."""
+    """The worker, for the time of a ``with`` block. It starts in the same environment as a zygote.
 
-    def __init__(self, engine: str) -> None:
+    ``wrapper`` is a command that is to start it.
+    """
+
+    def __init__(self, engine: str, wrapper: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.unjailed", engine],
+            [*wrapper, sys.executable, "-m", "bench.unjailed", engine],
             env=zygote_environment({}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
