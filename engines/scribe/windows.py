@@ -70,10 +70,12 @@ class Reading:
 
     ``columns`` float32 (len(text),): the window column at which each character fired, px. ``probabilities`` float32
     (len(text),): the net's for each character at that column. ``confidence``: calibrated probability of the whole text,
-    0..1. Spaces are characters. Empty text means that the net saw no text.
+    0..1. Spaces are characters. Empty text means that the net saw no text. ``log_probabilities`` float32 (steps,
+    classes) are all that the net gave, each step as wide as the next; None where it was sure of every character.
     """
 
     text: str
     columns: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     confidence: float
+    log_probabilities: NDArray[np.float32] | None = None

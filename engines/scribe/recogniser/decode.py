@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS
 from engines.scribe.windows import Reading
 
+SURE = 0.95
+"""A reading of which every character has this probability says no more than its text: there is nothing to repair."""
 _EMPTY = np.zeros(0, np.float32)
 
 
@@ -32,14 +34,15 @@ def greedy(logits: NDArray[np.float32], columns: int, temperature: float = 1.0) 
         return []
     log_probabilities = log_softmax(logits)
     best = log_probabilities.argmax(-1)
-    scores = np.take_along_axis(log_probabilities, best[..., None], -1)[..., 0]
     starts = best != BLANK
     starts[:, 1:] &= best[:, 1:] != best[:, :-1]
     fired = [np.flatnonzero(row) for row in starts]
     confidences = np.exp(
         log_likelihoods(log_probabilities, [row[at] for row, at in zip(best, fired, strict=True)]) / temperature
     )
-    return [_reading(best[i], scores[i], fired[i], columns, float(confidences[i])) for i in range(len(logits))]
+    return [
+        _reading(log_probabilities[i], best[i], fired[i], columns, float(confidences[i])) for i in range(len(logits))
+    ]
 
 
 def log_likelihoods(log_probabilities: NDArray[np.float32], labels: list[NDArray[np.intp]]) -> NDArray[np.float64]:
@@ -71,8 +74,13 @@ def log_likelihoods(log_probabilities: NDArray[np.float32], labels: list[NDArray
 
 
 def _reading(
-    best: NDArray[np.intp], scores: NDArray[np.float32], starts: NDArray[np.intp], columns: int, confidence: float
+    log_probabilities: NDArray[np.float32],
+    best: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    columns: int,
+    confidence: float,
 ) -> Reading:
+    scores = log_probabilities[np.arange(len(best)), best]
     text = "".join(CHARACTERS[best[start] - 1] for start in starts)
     kept = text.strip(" ")
     if not kept:
@@ -84,4 +92,11 @@ def _reading(
         while end < len(best) and best[end] == best[start]:
             end += 1
         steps[i] = start + int(scores[start:end].argmax())
-    return Reading(kept, ((steps + 0.5) * columns).astype(np.float32), np.exp(scores[steps]), confidence)
+    probabilities = np.exp(scores[steps])
+    return Reading(
+        kept,
+        ((steps + 0.5) * columns).astype(np.float32),
+        probabilities,
+        confidence,
+        log_probabilities if probabilities.min() < SURE else None,
+    )

@@ -22,7 +22,8 @@ _Read = tuple[str, NDArray[np.float32]]
 class Strip:
     """The characters of one strip, spaces among them, left to right, and where its ink is.
 
-    ``columns`` and ``probabilities`` float32 (n,), in strip px; ``ink`` bool (strip columns,). ``seams`` are the strip
+    ``columns`` and ``probabilities`` float32 (n,), in strip px; ``places`` intp (n,), the window each was read in;
+    ``ink`` bool (strip columns,). ``seams`` are the strip
     columns at which two windows met without overlapping.
     """
 
@@ -30,6 +31,7 @@ class Strip:
     text: str
     columns: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    places: NDArray[np.intp]
     ink: NDArray[np.bool_]
     seams: tuple[int, ...]
 
@@ -40,6 +42,7 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
     ink = np.zeros(windows.rails[line].columns, np.bool_)
     seams = []
     text, columns, probabilities = "", np.zeros(0, np.float32), np.zeros(0, np.float32)
+    places = np.zeros(0, np.intp)
     end = 0
     for place in members:
         reading = readings[place]
@@ -55,8 +58,9 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         text = text[:keep] + reading.text[skip:]
         columns = np.concatenate([columns[:keep], its_columns[skip:]])
         probabilities = np.concatenate([probabilities[:keep], reading.probabilities[skip:]])
+        places = np.concatenate([places[:keep], np.full(len(reading.text) - skip, place)])
         end = offset + width
-    return Strip(line, text, columns, probabilities, ink, tuple(seams))
+    return Strip(line, text, columns, probabilities, places, ink, tuple(seams))
 
 
 def _meeting(left_read: _Read, right_read: _Read, start: int, end: int) -> tuple[int, int]:

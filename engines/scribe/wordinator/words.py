@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Line, Quad, Word
 from engines.scribe.detector.strips import MARGIN
+from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import HEIGHT, Rails, Reading, Windows
+from engines.scribe.wordinator.lexicon import lexicon
+from engines.scribe.wordinator.repair import SURE, Doubt, Verdict, repaired
 from engines.scribe.wordinator.spaces import breaks, gaps
 from engines.scribe.wordinator.stitch import Strip, stitched
 from engines.scribe.wordinator.trace import Act, Decision
@@ -27,6 +31,8 @@ def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ..
     """The lines of words that ``readings`` of ``windows`` spell, in reading order, and each decision on the way."""
     trace: list[Decision] = []
     found: list[list[Word]] = []
+    doubts: list[Doubt | None] = []
+    where: list[tuple[int, float]] = []
     given = list(readings)
     if not given:
         return (), ()
@@ -36,12 +42,40 @@ def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ..
             continue
         strip = stitched(windows, given, members, trace)
         if its_words := _words(strip, windows.rails[strip.line], trace):
-            found.append(its_words)
-    return tuple(_lines(found)), tuple(trace)
+            found.append([word for word, _ in its_words])
+            doubts += [_doubt(strip, chosen, windows, given) for _, chosen in its_words]
+            where += [(strip.line, float(strip.columns[chosen[0]])) for _, chosen in its_words]
+    verdicts = iter(zip(repaired(doubts, lexicon()), where, strict=True))
+    sound = [[_settled(word, *next(verdicts), trace) for word in its_words] for its_words in found]
+    return tuple(_lines(sound)), tuple(trace)
 
 
-def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
-    """The words of a strip."""
+def _settled(word: Word, verdict: Verdict | None, where: tuple[int, float], trace: list[Decision]) -> Word:
+    if verdict is None:
+        return word
+    trace.append(Decision(Act.REPAIR, *where, f"{word.text} {verdict.text}", verdict.probability))
+    return replace(word, text=verdict.text, confidence=verdict.probability)
+
+
+def _doubt(strip: Strip, chosen: NDArray[np.intp], windows: Windows, readings: Sequence[Reading]) -> Doubt | None:
+    """What there is to repair the word of the characters ``chosen`` by; None where the net was sure, or where no one
+    window holds all of it."""
+    first, last = int(chosen[0]), int(chosen[-1])
+    place = int(strip.places[first])
+    given = readings[place].log_probabilities
+    if given is None or strip.places[last] != place or strip.probabilities[chosen].prod() >= SURE:
+        return None
+    steps = ((strip.columns - windows.offset[place]) / COLUMNS).astype(np.intp)
+    begin, end = 0, len(given)
+    if first and strip.places[first - 1] == place:
+        begin = int(steps[first - 1] + steps[first] + 1) // 2
+    if last + 1 < len(steps) and strip.places[last + 1] == place:
+        end = int(steps[last] + steps[last + 1]) // 2 + 1
+    return Doubt("".join(strip.text[i] for i in chosen), given[begin:end], steps[chosen] - begin)
+
+
+def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[tuple[Word, NDArray[np.intp]]]:
+    """The words of a strip, each with the places of its characters in the strip's text."""
     space = np.array([character.isspace() for character in strip.text], np.bool_)
     letters = np.flatnonzero(~space)
     if not len(letters):
@@ -52,6 +86,7 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
     lasts = [*np.flatnonzero(breaks(strip, letters, seen, blanks, trace)).tolist(), len(letters) - 1]
     texts: list[str] = []
     confidences: list[float] = []
+    places: list[NDArray[np.intp]] = []
     extents: list[tuple[float, float]] = []
     first = 0
     for last in lasts:
@@ -65,6 +100,7 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
             after = float(columns[last + 1]) if last + 1 < len(letters) else len(strip.ink) + 1.0
             texts.append(text)
             confidences.append(confidence)
+            places.append(chosen)
             extents.append(
                 _extent(blanks, (float(columns[first]), float(columns[last])), (before, after), len(strip.ink))
             )
@@ -72,7 +108,8 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[Word]:
     if not texts:
         return []
     quads = _quads(rail, extents)
-    return [Word(*parts) for parts in zip(texts, confidences, quads, strict=True)]
+    made = (Word(*parts) for parts in zip(texts, confidences, quads, strict=True))
+    return list(zip(made, places, strict=True))
 
 
 def _extent(
