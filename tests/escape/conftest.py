@@ -1,4 +1,4 @@
-"""A stage for attacks, one for all tests here; when it is taken down, nothing of it may be left."""
+"""A stage for attacks, one for all tests of a module; when it is taken down, nothing of it may be left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jail.attacks.suite import Suite
 from tests.jail.conftest import cgroups, descendants, descriptors
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def suite() -> Iterator[Suite]:
     before = descendants(), descriptors()
     with Suite() as made:
