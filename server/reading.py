@@ -38,7 +38,8 @@ async def replies(
     try:
         async with host.pool.run(task.SerializeToString(), document, timeout_s=deadline.remaining_s) as run:
             record.phase = Phase.READING
-            record.ended = run.ended
+            if run.ended is not None:
+                record.ended.append(run.ended)
             record.stages_s["queue"] = run.waited_s
             if run.set_up is not None:
                 record.stages_s["cell_setup"] = run.set_up.seconds

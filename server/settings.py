@@ -153,7 +153,7 @@ class Ramp(_Section):
     failures: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """the error budget: share of documents a candidate may fail on that the control read"""
     slowdown: Annotated[float, Field(gt=0)] = 2.0
-    """how many times as long as the control a candidate may take, at the median"""
+    """how many times the control's CPU time a candidate may take, at the median"""
 
 
 class Log(_Section):

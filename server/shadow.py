@@ -33,7 +33,7 @@ from server.telemetry import RequestRecord, describe
 _WATCH_S = 0.1
 _REAPED_S = 2.0
 
-Ended: TypeAlias = "asyncio.Future[Exit | None] | None"
+Ended: TypeAlias = "Sequence[asyncio.Future[Exit | None]]"
 Publish: TypeAlias = Callable[[Entry], None]
 
 
@@ -241,14 +241,14 @@ class Shadow:
 
 
 async def _spent(seconds: float, ended: Ended) -> Spent:
-    """What a reading cost; what its cell used is known once that has ended, soon after its reply."""
-    end = None
-    if ended is not None:
-        await asyncio.wait((ended,), timeout=_REAPED_S)
-        end = ended.result() if ended.done() else None
-    if end is None:
+    """What a reading cost; what its cells used is known once they have ended, soon after their replies."""
+    if ended:
+        await asyncio.wait(ended, timeout=_REAPED_S)
+    ends = [end for cell in ended if cell.done() and (end := cell.result()) is not None]
+    if not ends or len(ends) < len(ended):
         return Spent(seconds)
-    return Spent(seconds, end.usage.cpu_s, end.usage.memory_peak_bytes or None)
+    memory_bytes = max(end.usage.memory_peak_bytes for end in ends)
+    return Spent(seconds, sum(end.usage.cpu_s for end in ends), memory_bytes or None)
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:

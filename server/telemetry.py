@@ -83,8 +83,8 @@ class RequestRecord:
     breach: str = ""
     stages_s: dict[str, float] = field(default_factory=dict)
     cell: CellReport | None = None
-    ended: asyncio.Future[Exit | None] | None = None
-    """What the cell used, once it has ended; see `jail.run.Run.ended`."""
+    ended: list[asyncio.Future[Exit | None]] = field(default_factory=list)
+    """What each of its cells used, once that has ended; see `jail.run.Run.ended`."""
 
     def log(self, log: FilteringBoundLogger) -> None:
         """One line: info where the server did its part, error where cell or server failed at it."""

@@ -14,7 +14,7 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a reading cost. ``cpu_s`` and ``memory_bytes`` (the most it held) are its cell's, None where not known."""
+    """What a reading cost. ``cpu_s`` is of all its cells, ``memory_bytes`` the most that one held, None if unknown."""
 
     seconds: float
     cpu_s: float | None = None

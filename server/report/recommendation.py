@@ -95,9 +95,10 @@ def kinds(worse: Sequence[str], of: int) -> Check:
     return Check("kinds", Verdict.RAMP, f"none of {of} document kinds is worse than is asked for")
 
 
-def slowdown(ratio: Interval, demands: Demands) -> Check:
+def slowdown(ratio: Interval, of: str, demands: Demands) -> Check:
+    """``of``: which time it is, in words."""
     ground = (
-        f"takes {ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) times the control's time at the median; "
+        f"takes {ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) times the control's {of} at the median; "
         f"{demands.slowdown:g} is allowed"
     )
     return Check("time", Verdict.RAMP if ratio.high <= demands.slowdown else Verdict.HOLD, ground)

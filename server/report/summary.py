@@ -79,6 +79,17 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Slowdown:
+    """The candidate's time to the control's at the median document.
+
+    ``of`` is "CPU time" where that is known of all: the control may have had more cells, and more of the CPUs.
+    """
+
+    ratio: Interval
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
 class Worst:
     """A document whose readings differ much: how many words, and in what share they agree."""
 
@@ -118,7 +129,7 @@ class Report:
     worst: tuple[Worst, ...]
     control_cost: Cost
     candidate_cost: Cost
-    slowdown: Interval | None
+    slowdown: Slowdown | None
 
 
 class NothingComparedError(Exception):
@@ -138,8 +149,7 @@ def report(comparisons: Sequence[Comparison], demands: Demands) -> Report:
     failed = Counter(one.status for one in those if one.status != OK)
     agreed, truth = _agreement(read), _against(read)
     kinds = _kinds(those)
-    ratios = [o.candidate_spent.seconds / o.control_spent.seconds for o in read if o.control_spent.seconds > 0]
-    slowdown = statistics.median(ratios) if ratios else None
+    slowdown = _slowdown(read)
     failures = statistics.wilson(failed.total(), len(those))
     total = sum((one.agreement for one in read if one.agreement is not None), Agreement())
     checks = _checks(those, demands, agreed=agreed, truth=truth, failures=failures, slowdown=slowdown)
@@ -184,7 +194,7 @@ def _checks(
     agreed: Interval | None,
     truth: Against | None,
     failures: Interval,
-    slowdown: Interval | None,
+    slowdown: Slowdown | None,
 ) -> list[Check]:
     checks = [recommendation.enough(len(those), demands), recommendation.failures(failures, demands)]
     by_truth = truth is not None and truth.documents >= _TRUTH_DOCUMENTS
@@ -199,7 +209,7 @@ def _checks(
         worse = [name for name, ones in named if _is_worse(ones, demands, by_truth, confidence)]
         checks.append(recommendation.kinds(worse, len(named)))
     if slowdown is not None:
-        checks.append(recommendation.slowdown(slowdown, demands))
+        checks.append(recommendation.slowdown(slowdown.ratio, slowdown.of, demands))
     return checks
 
 
@@ -290,6 +300,16 @@ def _worst(read: Sequence[Comparison]) -> tuple[Worst, ...]:
             words = found.matched - found.same_text + found.only_control + found.only_candidate
             worst.append(Worst(one.id, one.document_kind, words, found.word_agreement))
     return tuple(sorted((one for one in worst if one.words), key=lambda one: (-one.words, one.id))[:_MOST_WORST])
+
+
+def _slowdown(read: Sequence[Comparison]) -> Slowdown | None:
+    spent = [(one.control_spent, one.candidate_spent) for one in read]
+    by_cpu = [(mine.cpu_s, theirs.cpu_s) for mine, theirs in spent if mine.cpu_s and theirs.cpu_s]
+    pairs = by_cpu if len(by_cpu) == len(spent) else [(mine.seconds, theirs.seconds) for mine, theirs in spent]
+    ratios = [theirs / mine for mine, theirs in pairs if mine > 0]
+    if not ratios:
+        return None
+    return Slowdown(statistics.median(ratios), "CPU time" if pairs is by_cpu else "time")
 
 
 def _cost(read: Sequence[Comparison], spent: Sequence[Spent]) -> Cost:
