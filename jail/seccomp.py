@@ -73,14 +73,19 @@ def compile_filters(policy: Policy) -> Filters:
     return Filters(first, second)
 
 
+def is_call(name: str) -> bool:
+    """Whether libseccomp knows a system call of this name, on any architecture."""
+    return bool(pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name) != _UNKNOWN)
+
+
 def _compiled(default: int, rules: tuple[Rule, ...], action: int | None) -> bpf.Program:
     """A filter of ``rules``: each with ``action``, or with the action that it asks for; the rest by ``default``."""
     compiled = pyseccomp.SyscallFilter(default)
     compiled.set_attr(pyseccomp.Attr.ACT_BADARCH, default)
     for rule in rules:
-        number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, rule.call)
-        if number == _UNKNOWN:
+        if not is_call(rule.call):
             raise PolicyError(rule.path, rule.line, f"{rule.call} is not a system call")
+        number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, rule.call)
         if number < 0:
             continue  # libseccomp's number for a call that this architecture does not have
         asked = pyseccomp.ALLOW if rule.errno is None else pyseccomp.ERRNO(rule.errno)

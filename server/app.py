@@ -26,7 +26,7 @@ from jail import proving
 from jail.errors import JailError
 from jail.pool import Pool
 from jail.spec import Layers, Limits
-from server import catalogue, service, telemetry
+from server import catalogue, service, telemetry, violations
 from server.admission import Admission
 from server.catalogue import EngineEntry
 from server.comparison import Rules
@@ -99,6 +99,7 @@ async def running(
             await stack.enter_async_context(shadow.running())
         ocr.serve(hosts, experiments, shadow)
         await stack.enter_async_context(_background(health.watch(hosts, log)))
+        await stack.enter_async_context(_background(violations.watch(hosts, log)))
         for host in hosts:
             off = sorted(host.pool.layers_off)
             (log.warning if off else log.info)(

@@ -20,6 +20,7 @@ from jail.audit import Risk, Row
 from jail.dump import dump as dumped
 from jail.policy import Phase
 from jail.profile import Profile
+from jail.seccomp import is_call
 from server import catalogue
 from server.cli.common import ConfigOption, Exit, errors, explained
 from server.settings import Settings, load
@@ -103,6 +104,8 @@ def check(names: NamesArgument = None) -> None:
 @app.command("explain")
 def explain(call: Annotated[str, typer.Argument(help="Name of a system call.")], names: NamesArgument = None) -> None:
     """Say what a system call could do, and what each policy makes of it."""
+    if not is_call(call):
+        raise typer.BadParameter(f"{call!r} is no system call that libseccomp knows")
     with explained():
         typer.echo(audit.explain(call, _paths(names)))
 
