@@ -1,5 +1,6 @@
 """An engine that works, or fails in the way that it is told: a candidate for shadows, in a package of its own."""
 
+import contextlib
 import os
 import signal
 import time
@@ -25,6 +26,16 @@ class Deed(StrEnum):
     """Does what its policy forbids."""
     NONSENSE = "nonsense"
     """Says more than a reply may hold."""
+    PRINT = "print"
+    """Prints garbage, and then reads as it should."""
+    FORK = "fork"
+    """Forks, and forks again; a few times, where nothing stops it."""
+    BY_WIDTH = "by_width"
+    """One of `MISDEEDS`: the first on a page that is 1 px wider than a good one may be, and so on."""
+
+
+MISDEEDS = tuple(Deed)[2:-1]
+_FORKS = 8
 
 
 class Vandal(Engine):
@@ -43,7 +54,7 @@ class Vandal(Engine):
 
     def recognize(self, page: Page) -> PageText:
         if page.pixels.shape[1] > self._wider_than:
-            self._misbehave()
+            self._misbehave(page.pixels.shape[1] - self._wider_than - 1)
         return self._read(page)
 
     def _read(self, page: Page) -> PageText:
@@ -59,8 +70,8 @@ class Vandal(Engine):
             rows.append(words)
         return PageText(lines=lines(rows, width, height))
 
-    def _misbehave(self) -> None:
-        match self._deed:
+    def _misbehave(self, place: int) -> None:  # noqa: PLR0912 - a deed a case
+        match MISDEEDS[place % len(MISDEEDS)] if self._deed is Deed.BY_WIDTH else self._deed:
             case Deed.HANG:
                 # To sleep is a system call that cells may not make; to wait for a request that never comes is not.
                 os.read(3, 1)
@@ -81,3 +92,11 @@ class Vandal(Engine):
             case Deed.NONSENSE:
                 os.write(4, b"\xff" * 4096)
                 os._exit(0)
+            case Deed.PRINT:
+                for fd in (1, 2):
+                    with contextlib.suppress(OSError):
+                        os.write(fd, b"\x1b[2J\xff\xfe garbage")
+            case Deed.FORK:
+                for _ in range(_FORKS):
+                    if os.fork() == 0:
+                        os._exit(0)
