@@ -20,6 +20,8 @@ Read = Callable[[NDArray[np.uint8]], list[Reading]]
 
 def sample(windows: Windows) -> NDArray[np.uint8]:
     """A few of a page's windows, spread over the page, cut to half a window's width: uint8 (n, HEIGHT, WIDTH)."""
+    if not len(windows.width):
+        return windows.pixels
     places = np.flatnonzero(windows.width >= _LEAST)
     if not len(places):
         places = np.arange(len(windows.width))
@@ -38,7 +40,7 @@ def overturned(cut: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def legibility(cut: NDArray[np.uint8], read: Read) -> float:
-    """0 to 1: how surely the windows read, letters beyond the first counting for more than one alone."""
+    """0 to 1: how surely the windows read; a letter alone, which noise often looks like, counts for nothing."""
     readings = read(cut)
     if not readings:
         return 0.0

@@ -13,13 +13,12 @@ from engines.api import Page, Turn
 from engines.scribe.orientation.crops import Grey
 from engines.scribe.orientation.judge import Read, legibility, overturned, sample
 from engines.scribe.orientation.turning import turned
-from engines.scribe.orientation.votes import Voters
+from engines.scribe.orientation.votes import CLEAR, Voters
 from engines.scribe.windows import Windows
 
-SURE = 0.9995
-"""A turn of this probability needs no judge."""
-SURE_UPRIGHT = 0.9
-"""Nor does a page that is upright with this one: to leave it as it is does no harm."""
+SURE_UPRIGHT = 0.95
+"""A page that is upright with this probability needs no judge: to leave it as it is does no harm. One that is turned
+needs none where it is `CLEAR`."""
 PLAUSIBLE = 0.02
 """The judge is not asked about turns that the net thinks less likely than this."""
 WEIGHT = 10.0
@@ -43,29 +42,29 @@ def upright(page: Page, voters: Voters, detect: Detect, read: Read) -> Upright:
     """Turn a page that lies on its side or upside down. One that seems upright, or may be, is left as it is.
 
     First do no harm: most pages are upright, and to turn one of them is worse than to miss a turned one. So where the
-    net is not `SURE`, a page is turned only if its words read better that way.
+    net is not clear, a page is turned only if its words read better that way.
     """
     votes = voters.votes(_grey(page))
-    if votes.quarters == 0 and votes.probability >= SURE_UPRIGHT:
-        return Upright(page, Turn(0, votes.probability))
-    if votes.quarters != 0 and votes.probability >= SURE:
+    if votes.probability >= (CLEAR if votes.quarters else SURE_UPRIGHT):
         return _turned(page, votes.quarters, votes.probability)
     return judged(page, votes.probabilities, detect, read)
 
 
 def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read: Read) -> Upright:
-    """Weigh how the page reads in each turn that is plausible against what the net says of it.
+    """Weigh how the page reads as it is, and in each turn that is plausible, against what the net says of it.
 
     ``probabilities`` (4,): that it came turned clockwise by so many quarters.
     """
     legible: dict[int, float] = {}
     found: dict[int, Windows] = {}
-    for quarters in (0, 1):
-        if quarters == 0 or max(probabilities[quarters], probabilities[quarters + 2]) >= PLAUSIBLE:
-            found[quarters] = detect(turned(page, -90 * quarters % 360))
-            shown = sample(found[quarters])
-            legible[quarters] = legibility(shown, read)
-            legible[quarters + 2] = legibility(overturned(shown), read)
+    for axis in (0, 1):
+        # Lines are looked for once in each direction, the likelier way up: those are the windows that will be read.
+        likelier, other = sorted((axis, axis + 2), key=lambda quarters: -probabilities[quarters])
+        if axis == 0 or probabilities[likelier] >= PLAUSIBLE:
+            found[likelier] = detect(turned(page, _back(likelier)))
+            shown = sample(found[likelier])
+            legible[likelier] = legibility(shown, read)
+            legible[other] = legibility(overturned(shown), read)
     weighed = {
         quarters: float(np.log(probabilities[quarters])) + WEIGHT * legible[quarters]
         for quarters in legible
@@ -76,9 +75,14 @@ def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read:
     return _turned(page, best, float(1 / shares.sum()), found.get(best))
 
 
+def _back(quarters: int) -> int:
+    """Degrees clockwise that undo quarters clockwise."""
+    return -90 * quarters % 360
+
+
 def _turned(page: Page, quarters: int, probability: float, windows: Windows | None = None) -> Upright:
     """The page that came turned clockwise by ``quarters``, turned back."""
-    degrees = -90 * quarters % 360
+    degrees = _back(quarters)
     return Upright(turned(page, degrees), Turn(degrees, probability), windows)
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.orientation import port
-from engines.scribe.orientation.crops import SIDE, Grey, crops
+from engines.scribe.orientation.crops import SIDE, Grey, batches
 from engines.scribe.session import callable_graph
 
 BATCH = 16
 """Crops that are looked at together; after each batch the page may be clear enough."""
-CLEAR = 0.9999
+CLEAR = 0.99999
 """A page whose likeliest turn has this probability needs no more crops."""
 UPRIGHT = 0.9
 """Share of pages that come upright; the rest is even among the other turns."""
@@ -73,11 +73,9 @@ class Voters:
 
     def votes(self, grey: Grey) -> Votes:
         """How a grey page (height, width) is turned. Without crops it is taken for upright, as most pages are."""
-        found = crops(grey)
         evidence = np.zeros(port.TURNS)
         seen = 0
-        for start in range(0, len(found), BATCH):
-            part = found[start : start + BATCH]
+        for part in batches(grey, BATCH):
             batch = np.zeros((BATCH, SIDE, SIDE), np.uint8)  # always the same shape: others would meet new memory
             batch[: len(part)] = part
             evidence += said(self.logits(batch)[: len(part)]).sum(axis=0)
