@@ -201,5 +201,7 @@ def test_what_the_report_does_not_bear_is_refused_and_can_always_be_taken_back(
     assert done.exit_code == Exit.FAILED
     assert said in done.stderr
     assert place.flags.read_text() == before
+    place.config.write_text(place.config.read_text().replace(place.url, "postgresql:///lost?host=/nowhere"))
+    assert place.cloister("ramp", "tesseract").exit_code == Exit.FAILED
     assert place.cloister("ramp", "tesseract", "--back").exit_code == 0
     assert '["new", 0], ["old", 100]' in place.flags.read_text()
