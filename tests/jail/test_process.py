@@ -8,17 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jail.cgroups import Tree
 from jail.environment import zygote_environment
 from jail.layers import Layer
+from tests.conftest import USER
 from tests.jail.conftest import cgroups, descendants
 
-USER = 12321
 EXPECTED = {"echo x": "ok", "memory": "memory", "socket": "violation", "crash": "crashed", "spin": "timeout"}
 
 
@@ -40,38 +38,6 @@ def wait_until_gone(cgroup: str) -> None:
     while cgroups(cgroup) or any(name.startswith("cloister") for name in descendants().values()):
         assert time.monotonic() < deadline, (cgroups(cgroup), descendants())
         time.sleep(0.05)
-
-
-@pytest.fixture
-def delegated() -> Iterator[str]:
-    """A cgroup that belongs to an ordinary user, below this process's own, in every hierarchy."""
-    if os.geteuid() != 0:
-        pytest.skip("delegating a cgroup takes root")
-    name = f"delegated-{os.getpid()}"
-    parents = Tree.find(None).parents
-    if len(parents) == 1:
-        pytest.skip("with cgroup v2 the server would have to start inside the delegated group")
-    for parent in parents:
-        (parent / name).mkdir()
-        for path in (parent / name, *(parent / name).iterdir()):
-            os.chown(path, USER, USER)
-    yield name
-    for parent in parents:
-        (parent / name).rmdir()
-
-
-@pytest.fixture
-def python_for_all() -> str:
-    """A Python of this version that an ordinary user can run: this one may lie in root's home."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, f"/usr/bin/{version}"):
-        try:
-            done = subprocess.run([python, "-c", ""], user=USER, group=USER, extra_groups=[], check=False)
-        except (PermissionError, FileNotFoundError):
-            continue
-        if done.returncode == 0:
-            return python
-    pytest.skip(f"no {version} that user {USER} can run")
 
 
 def test_an_ordinary_user_has_the_same_jail(delegated: str, python_for_all: str) -> None:
