@@ -17,7 +17,7 @@ from jail.spec import Layers, Limits, ZygoteSpec
 _EXIT_TIMEOUT_S = 2.0
 """How long a cell may take to end once its reply is complete."""
 _REFILL_DELAY_S = 0.005
-"""Before a cell that was taken is replaced: a zygote that is woken may take this core to fork, and the request waits."""
+"""Before a cell that was taken is replaced: a zygote that wakes may take this core to fork; the request goes first."""
 _MAX_FAILURES = 3
 """So many cells that never became ready, one after the other, make the pool unhealthy."""
 _CLOSED = Result(Status.CANCELLED, "the pool closed")
