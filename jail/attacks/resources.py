@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target
+from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target, number
 from jail.attacks.machine import Machine
 from jail.layers import Layer
 from jail.result import Status
@@ -22,7 +22,8 @@ DEADLINE_S = 0.4
 
 _HOARD_BYTES = 2 * MEMORY_BYTES
 _BLOCK = 4 << 20
-_SPIN_S = 1.3 * CPU_S
+_SPIN_S = 1.6 * CPU_S
+_TRIAL = 300
 
 
 # Deeds, in the cell.
@@ -36,17 +37,21 @@ def _hoard(machine: Machine, arguments: Arguments) -> bytes:
 
 
 def _spin(machine: Machine, arguments: Arguments) -> bytes:
-    until = time.process_time() + _SPIN_S
-    while time.process_time() < until:
-        sum(range(1000))
+    _burn(number(arguments, "turns"))
     return b"spun"
+
+
+def _burn(turns: int) -> None:
+    """As many turns of work. A cell can't ask how much CPU it has used."""
+    for _ in range(turns):
+        sum(range(1000))
 
 
 def _spin_deaf(machine: Machine, arguments: Arguments) -> bytes:
     """Ignores every signal that can be ignored, by libc's signal(3)."""
     libc = ctypes.CDLL(None)
-    for number in sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}):
-        libc.signal(int(number), ctypes.c_void_p(1))
+    for each in sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}):
+        libc.signal(int(each), ctypes.c_void_p(1))
     return _spin(machine, arguments)
 
 
@@ -75,7 +80,10 @@ def _memory(scene: Scene) -> Iterator[Target]:
 
 @contextmanager
 def _time(scene: Scene) -> Iterator[Target]:
-    yield Target({}, lambda answer: answer.loot == b"spun")
+    started = time.process_time()
+    _burn(_TRIAL)
+    turn_s = (time.process_time() - started) / _TRIAL
+    yield Target({"turns": int(_SPIN_S / turn_s)}, lambda answer: answer.loot == b"spun")
 
 
 @contextmanager
