@@ -79,7 +79,7 @@ async def test_only_what_was_asked_for_comes_back(
         (document("!garbage", "one"), CellError, Reason.MALFORMED_REPLY),
         (document("!order"), CellError, Reason.MALFORMED_REPLY),
         (document("!outside"), CellError, Reason.MALFORMED_REPLY),
-        (document("!nan"), CellError, Reason.MALFORMED_REPLY),
+        (document("!nan\nnever read"), CellError, Reason.MALFORMED_REPLY),
         (document("!escape"), CellError, Reason.MALFORMED_REPLY),
         (document("one", "!unended"), CellError, Reason.MALFORMED_REPLY),
         (document(*["page"] * 11), CellError, Reason.MALFORMED_REPLY),

@@ -55,7 +55,7 @@ async def test_no_log_line_holds_a_word_of_any_document() -> None:
 async def test_a_breach_of_the_reply_rules_is_named_to_the_operator() -> None:
     async with tiny_server() as server, AsyncClient(server.address) as client:
         with pytest.raises(CellError) as raised:
-            await client.recognize(document("!nan"))
+            await client.recognize(document("!nan\nnever read"))
         (line,) = server.requests
     assert "confidence" not in raised.value.message
     assert line["level"] == "error"
