@@ -6,12 +6,9 @@ each crop is turned. It has no control flow, so that it runs in a forked cell (s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from engines.scribe.batchnorm import Weights, folded
 from engines.scribe.orientation.crops import SIDE
 
 if TYPE_CHECKING:
@@ -30,10 +27,6 @@ TURNS = 4
 LEAST_DEVIATION = 6.0
 """Grey levels of deviation that a crop is stretched from at least: below, it is nearly empty."""
 
-_EPSILON = 1e-5  # PyTorch's BatchNorm2d
-
-Weights = Mapping[str, NDArray[np.float32]]
-
 
 def graph(weights: Weights) -> tf.compat.v1.GraphDef:
     """The net as a frozen graph; ``weights`` are `TurnNet.state_dict()` as arrays, under PyTorch's names and
@@ -48,17 +41,8 @@ def graph(weights: Weights) -> tf.compat.v1.GraphDef:
         x = (grey - mean) / tf.maximum(deviation, LEAST_DEVIATION)
         for i, (_, kernel, stride) in enumerate(CONVOLUTIONS):
             pads = [[0, 0], [kernel // 2] * 2, [kernel // 2] * 2, [0, 0]]
-            filters, bias = _folded(weights, i)
+            filters, bias = folded(weights, i)
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, filters, stride, pads), bias))
         features = tf.reduce_mean(x, (1, 2))
         tf.nn.bias_add(tf.matmul(features, weights["head.weight"].T), weights["head.bias"], name="turns")
     return made.as_graph_def()
-
-
-def _folded(weights: Weights, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Kernel (height, width, in, out) and bias of convolution ``index`` with its BatchNorm folded in."""
-    norm = f"features.{3 * index + 1}"
-    gain = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
-    kernel = weights[f"features.{3 * index}.weight"] * gain[:, None, None, None]
-    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
-    return np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias

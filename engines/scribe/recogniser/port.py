@@ -7,11 +7,11 @@ accepts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from engines.scribe.batchnorm import Weights, folded
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -33,10 +33,6 @@ LEAST_RANGE = 24.0
 """Grey levels between a window's darkest and lightest pixel that are stretched at most: below, a window is nearly
 empty."""
 
-_EPSILON = 1e-5  # PyTorch's BatchNorm2d
-
-Weights = Mapping[str, NDArray[np.float32]]
-
 
 def graph(weights: Weights) -> tf.compat.v1.GraphDef:
     """The net as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names and
@@ -50,7 +46,7 @@ def graph(weights: Weights) -> tf.compat.v1.GraphDef:
         high = tf.reduce_max(grey, (1, 2), keepdims=True)
         x = tf.expand_dims((high - grey) / tf.maximum(high - low, LEAST_RANGE), 3)
         for i, (_, _, stride, padding) in enumerate(CONVOLUTIONS):
-            kernel, bias = _folded(weights, i)
+            kernel, bias = folded(weights, i)
             pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
         sequence = tf.transpose(tf.squeeze(x, 1), (1, 0, 2))  # steps, n, features
@@ -61,15 +57,6 @@ def graph(weights: Weights) -> tf.compat.v1.GraphDef:
         shape = tf.shape(sequence)
         tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
     return made.as_graph_def()
-
-
-def _folded(weights: Weights, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Kernel (height, width, in, out) and bias of convolution ``index`` with its BatchNorm folded in."""
-    norm = f"features.{3 * index + 1}"
-    gain = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
-    kernel = weights[f"features.{3 * index}.weight"] * gain[:, None, None, None]
-    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
-    return np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias
 
 
 def _lstm(weights: Weights, sequence: Any, suffix: str) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe import session
+from engines.scribe.batchnorm import Weights
 from engines.scribe.recogniser import port
 from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.recogniser.decode import greedy
@@ -82,7 +83,7 @@ class Recogniser:
         return [(np.flatnonzero(narrow), NARROW), (np.flatnonzero(~narrow), WIDTH)]
 
 
-def callable_graph(weights: port.Weights) -> Any:
+def callable_graph(weights: Weights) -> Any:
     """A function from windows uint8 (n, HEIGHT, w) to logits, that still runs after a fork."""
     return session.callable_graph(port.graph(weights), "pixels", "logits")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import subprocess
 import time
 from dataclasses import asdict, replace
@@ -23,26 +22,9 @@ from torch import nn
 from engines.scribe.training.evaluate import score_shard
 from engines.scribe.training.loss import FoldingCtc
 from engines.scribe.training.net import WordNet
+from engines.scribe.training.schedule import follow, rate
 from engines.scribe.training.settings import RUNS, SHARDS, DataSettings, TrainSettings
 from engines.scribe.training.shards import Pool, Shard, batch
-
-
-def rate(settings: TrainSettings, step: int) -> float:
-    """Learning rate: linear warm-up, then half a cosine down to a hundredth of the peak."""
-    if step < settings.warmup:
-        return settings.peak_rate * (step + 1) / settings.warmup
-    progress = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
-    return settings.peak_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-@torch.no_grad()
-def follow(ema: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the averaged weights (and BatchNorm's statistics) towards the net's."""
-    for mean, now in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
 
 
 def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
@@ -99,7 +81,7 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
     total, since = 0.0, time.monotonic()
     while step < settings.steps:
         for group in optimiser.param_groups:
-            group["lr"] = rate(settings, step)
+            group["lr"] = rate(settings.peak_rate, settings.warmup, settings.steps, step)
         torch.manual_seed(settings.seed * 1_000_003 + step)
         drawn = batch(
             np.random.default_rng([settings.seed, step]), real, synthetic, settings.batch, settings.real_share
@@ -114,7 +96,10 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         step += 1
         total += float(loss.detach())
         if step % 50 == 0:
-            figures = {"loss": round(total / 50, 4), "rate": rate(settings, step)}
+            figures = {
+                "loss": round(total / 50, 4),
+                "rate": rate(settings.peak_rate, settings.warmup, settings.steps, step),
+            }
             seconds = round(time.monotonic() - since, 1)
             log({"step": step, **figures, "seconds": seconds, "real": len(real), "synthetic": len(synthetic)})
             total, since = 0.0, time.monotonic()

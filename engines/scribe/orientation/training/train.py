@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import subprocess
 import time
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from torch import nn
 
 from engines.scribe.orientation.training.data import FOLDER
 from engines.scribe.orientation.training.net import TurnNet, turned
+from engines.scribe.training.schedule import follow, rate
 from engines.scribe.training.settings import RUNS
 
 
@@ -90,24 +90,6 @@ def score(net: nn.Module) -> dict[str, float]:
     return {"crops": round(float(hits.float().mean()), 4), "upright pages": round(right, 4)}
 
 
-def rate(settings: Settings, step: int) -> float:
-    """Learning rate: linear warm-up, then half a cosine down to a hundredth of the peak."""
-    if step < settings.warmup:
-        return settings.peak_rate * (step + 1) / settings.warmup
-    progress = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
-    return settings.peak_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-@torch.no_grad()
-def follow(ema: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the averaged weights (and BatchNorm's statistics) towards the net's."""
-    for mean, now in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
-
-
 def train(run: Path, settings: Settings) -> None:
     """Train until ``settings.steps``, from the run's checkpoint where there is one."""
     torch.set_num_threads(settings.threads)
@@ -133,7 +115,7 @@ def train(run: Path, settings: Settings) -> None:
     net.train()
     while step < settings.steps:
         for group in optimiser.param_groups:
-            group["lr"] = rate(settings, step)
+            group["lr"] = rate(settings.peak_rate, settings.warmup, settings.steps, step)
         rng = np.random.default_rng([settings.seed, step])
         pixels, truth = turned(torch.from_numpy(augmented(rng, shards.draw(rng, settings.batch), settings.inverted)))
         loss = loss_of(net(pixels), truth)
