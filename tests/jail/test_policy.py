@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,12 @@ def test_a_policy_of_ours_allows_few_calls_and_no_way_out(name: str) -> None:
     assert {rule.call for rule in rules if rule.errno is None} == ALLOWED
     # What has arguments that matter has them pinned.
     assert {rule.call for rule in rules if not rule.alternatives} == {"exit_group", "brk", "munmap", "clone3"}
+
+
+@pytest.mark.parametrize("advice", [mmap.MADV_DONTNEED, mmap.MADV_FREE, mmap.MADV_HUGEPAGE])
+@pytest.mark.parametrize("name", ["base", "scribe", "tesseract"])
+def test_malloc_may_give_memory_back_and_ask_for_huge_pages(name: str, advice: int) -> None:
+    """It does so on some large pages alone, which no profile of small ones shows."""
+    rule = policy.read(ZygoteSpec("no:Job", policy=name).policy_path).rule(Phase.WORK, "madvise", (0, 4096, advice))
+    assert rule is not None
+    assert rule.errno is None
