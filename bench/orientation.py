@@ -3,7 +3,7 @@
 ``python -m bench.orientation [--set DIR] [--limit N] [--made N] [--osd-made N] [--json]``
 
 Real pages are shown in all four turns, made ones upright and in one other turn. The made ones are of fonts that the net
-was never trained with (``engines/scribe/orientation/training/pages.py``; they need the training extra, its fonts and
+was never trained with (``engines/scribe/orientation/training/writing.py``; they need the training extra, its fonts and
 pools). ``right`` counts pages of ten words at least, ``turned`` the upright pages, of any number of words, that were
 turned all the same. ``ms`` is CPU time of one thread in the stage "orient": crops, net and, where they had to be asked,
 the detector and the recogniser. OSD is asked in-process by tesserocr; ``osd14`` heeds only answers of confidence 14 and

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.orientation.crops import crops
-from engines.scribe.orientation.training.pages import PageMaker, RealLines
+from engines.scribe.orientation.training.pages import PageMaker
+from engines.scribe.orientation.training.writing import RealLines
 from engines.scribe.training import fonts
 from engines.scribe.training.corpus import Corpus
 from engines.scribe.training.settings import RUNS, SHARDS
