@@ -3,162 +3,21 @@ lines."""
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from wordfreq import top_n_list, zipf_frequency
+from wordfreq import zipf_frequency
 
 from engines.scribe.recogniser.alphabet import CHARACTERS, knows
+from engines.scribe.training.pools import LANGUAGES, load
+from engines.scribe.training.vocabulary import CURRENCY, DAYS, MONTHS, RARE, RECEIPT, TAX, UNITS
 
 Rng = np.random.Generator
 
-LANGUAGES = {"en": 0.72, "fr": 0.07, "de": 0.07, "es": 0.05, "it": 0.03, "pt": 0.03, "nl": 0.02, "sv": 0.01}
 _FLATTEN = 0.55
 """Words are drawn by frequency to this power: the rare ones must be seen too."""
-
-_POOL = 3000
-_RARE = [c for c in CHARACTERS if not c.isalnum() and c != " "] + [c for c in CHARACTERS if not c.isascii()]
-_UNITS = [
-    "KG",
-    "G",
-    "ML",
-    "L",
-    "PCS",
-    "PC",
-    "PKT",
-    "BOX",
-    "CTN",
-    "M",
-    "CM",
-    "MM",
-    "IN",
-    "OZ",
-    "LB",
-    "X",
-    "CAN",
-    "BTL",
-    "SET",
-    "EA",
-    "DOZ",
-    "ROLL",
-]
-_TAX = ["SR", "ZR", "SR*", "T", "S", "Z", "GST", "VAT", "A", "B", "*", "E", "N", "TX"]
-_CURRENCY = ["$", "$", "$", "£", "€", "RM", "RM", "¥", "USD ", "EUR ", "Rs.", "CHF ", "kr "]
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-_RECEIPT = [
-    "TOTAL",
-    "SUBTOTAL",
-    "SUB TOTAL",
-    "CASH",
-    "CHANGE",
-    "Change Due",
-    "Rounding Adj",
-    "ROUNDING ADJUSTMENT",
-    "TAX INVOICE",
-    "Invoice No.",
-    "INVOICE NO",
-    "Bill No",
-    "Receipt #",
-    "Cashier",
-    "CASHIER",
-    "Table",
-    "Date",
-    "DATE",
-    "Time",
-    "Qty",
-    "QTY",
-    "Amount",
-    "AMOUNT",
-    "Amt(RM)",
-    "Price",
-    "U.Price",
-    "Unit Price",
-    "Disc",
-    "DISC %",
-    "Discount",
-    "Item",
-    "ITEM(S)",
-    "Description",
-    "GST Summary",
-    "GST @6%",
-    "Total GST",
-    "GST ID",
-    "GST Reg No",
-    "Co. Reg No",
-    "Tel",
-    "TEL",
-    "Fax",
-    "Total Excl. GST",
-    "Total Incl. GST",
-    "Total (Inclusive of GST)",
-    "Net Total",
-    "Grand Total",
-    "Balance",
-    "BALANCE DUE",
-    "VISA",
-    "MASTERCARD",
-    "Card No",
-    "Auth Code",
-    "Approval Code",
-    "Ref No",
-    "Trace No",
-    "TERMINAL",
-    "Batch",
-    "Member",
-    "Points",
-    "THANK YOU",
-    "Thank You!",
-    "Please Come Again",
-    "GOODS SOLD ARE NOT RETURNABLE",
-    "NO REFUND",
-    "Served by",
-    "Counter",
-    "POS",
-    "Order No",
-    "Take Away",
-    "Dine In",
-    "Pax",
-    "Service Charge",
-    "Serv. Charge 10%",
-    "Tendered",
-    "Payment",
-    "CREDIT CARD",
-    "Customer Copy",
-    "Salesperson",
-    "SDN BHD",
-    "SDN. BHD.",
-    "ENTERPRISE",
-    "TRADING",
-    "Total Qty",
-    "TOTAL SALES",
-    "Total Sales Inclusive GST",
-    "Tax Code",
-    "Tax(RM)",
-    "Goods",
-    "VAT",
-    "VAT No",
-    "Due Date",
-    "Terms",
-    "Page",
-    "Account No",
-]
 
 
 class Corpus:
@@ -166,7 +25,7 @@ class Corpus:
     file."""
 
     def __init__(self, cache: Path) -> None:
-        pools = _pools(cache)
+        pools = load(cache)
         self._words: dict[str, list[str]] = {}
         self._weights: dict[str, np.ndarray] = {}
         for language in LANGUAGES:
@@ -263,7 +122,7 @@ class Corpus:
         text = f"{value:,}.{fraction}" if rng.random() < 0.8 else f"{value},{fraction}"
         roll = rng.random()
         if roll < 0.35:
-            text = str(rng.choice(_CURRENCY)) + text
+            text = str(rng.choice(CURRENCY)) + text
         elif roll < 0.42:
             text += str(rng.choice([" €", "€", " SR", "SR", " T", "-", " ZR", " S", "*", " CR", " DR", " USD"]))
         elif roll < 0.47:
@@ -274,7 +133,7 @@ class Corpus:
         """A date or a time of day."""
         day, month = int(rng.integers(1, 29)), int(rng.integers(1, 13))
         year = int(rng.integers(1930, 2031)) if rng.random() < 0.3 else int(rng.integers(2008, 2027))
-        name, weekday = _MONTHS[month - 1], _DAYS[int(rng.integers(7))]
+        name, weekday = MONTHS[month - 1], DAYS[int(rng.integers(7))]
         hour, minute, second = int(rng.integers(24)), int(rng.integers(60)), int(rng.integers(60))
         half = str(rng.choice(["AM", "PM", "am", "pm", "a.m.", "p.m."]))
         separator = str(rng.choice(["/", "-", ".", "/", "-"]))
@@ -326,7 +185,7 @@ class Corpus:
         """A line, or a piece of one, of a receipt or an invoice."""
         roll = rng.random()
         if roll < 0.30:
-            text = str(rng.choice(_RECEIPT))
+            text = str(rng.choice(RECEIPT))
             tail = rng.random()
             if tail < 0.3:
                 text += str(rng.choice([":", " :", ": ", " : ", "."]))
@@ -339,7 +198,7 @@ class Corpus:
             name = " ".join(self.words(rng, int(rng.integers(1, words + 1)), "en")).upper()
             parts = [name]
             if rng.random() < 0.4:
-                parts.append(f"{rng.integers(1, 1000)}{rng.choice(_UNITS)}")
+                parts.append(f"{rng.integers(1, 1000)}{rng.choice(UNITS)}")
             if rng.random() < 0.2:
                 parts.insert(0, self.code(rng))
             if rng.random() < 0.25:
@@ -349,8 +208,8 @@ class Corpus:
             quantity = int(rng.integers(1, 30))
             unit = f"{rng.integers(1, 200)}.{rng.integers(100):02d}"
             return str(rng.choice([
-                f"{quantity} X {unit}", f"{quantity} x {unit}", f"{quantity}.00 {rng.choice(_UNITS)}",
-                f"{quantity} @ {unit}", f"{unit} {rng.choice(_TAX)}", f"{quantity} {unit} {quantity}.00", f"{quantity}",
+                f"{quantity} X {unit}", f"{quantity} x {unit}", f"{quantity}.00 {rng.choice(UNITS)}",
+                f"{quantity} @ {unit}", f"{unit} {rng.choice(TAX)}", f"{quantity} {unit} {quantity}.00", f"{quantity}",
                 f"{quantity}.000", f"x{quantity}",
             ]))  # fmt: skip
         if roll < 0.82:
@@ -368,7 +227,7 @@ class Corpus:
     def rare(self, rng: Rng) -> str:
         """Words salted with characters that running text hardly has; so that each has been seen often."""
         words = self.words(rng, int(rng.integers(1, 4)))
-        marks = rng.choice(_RARE, int(rng.integers(1, 4)))
+        marks = rng.choice(RARE, int(rng.integers(1, 4)))
         out = []
         for i, word in enumerate(words):
             mark = str(marks[i % len(marks)])
@@ -439,34 +298,3 @@ KINDS: dict[str, Callable[[Corpus, Rng, int], str]] = {
     "leaders": lambda c, r, n: c.leaders(r),
     "item": lambda c, r, n: c.list_item(r, n),
 }
-
-
-def _pools(cache: Path) -> dict[str, list[str]]:
-    if cache.exists():
-        pools: dict[str, list[str]] = json.loads(cache.read_text())
-        return pools
-    from faker import Faker
-
-    pools = {
-        f"words_{lang}": [w for w in top_n_list(lang, 60_000 if lang == "en" else 20_000) if knows(w)]
-        for lang in LANGUAGES
-    }
-    fakers = [Faker(locale) for locale in ("en_US", "en_GB", "fr_FR", "de_DE", "es_ES", "it_IT")]
-    for i, fake in enumerate(fakers):
-        fake.seed_instance(i)
-    weights = [0.5, 0.2, 0.1, 0.1, 0.05, 0.05]
-    makers: dict[str, Callable[[Faker], str]] = {
-        "names": lambda f: f.name(),
-        "companies": lambda f: f.company(),
-        "addresses": lambda f: f.address().replace("\n", ", "),
-        "emails": lambda f: f.email(),
-        "urls": lambda f: f.url().rstrip("/"),
-        "phones": lambda f: f.phone_number(),
-    }
-    rng = np.random.default_rng(0)
-    for name, make in makers.items():
-        drawn = (make(fakers[int(rng.choice(len(fakers), p=weights))]) for _ in range(_POOL))
-        pools[name] = [text for text in drawn if knows(text)]
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.write_text(json.dumps(pools, ensure_ascii=False))
-    return pools
