@@ -46,13 +46,16 @@ def synthetic(first: int, shards: int, settings: DataSettings) -> None:
         print(f"synthetic {shard:05}", flush=True)
 
 
-def real_lines(first: int, rounds: int, settings: DataSettings, cuts: Path | None, cases: Path | None) -> None:
-    """``rounds`` passes over the real lines, each distorted anew; with ``cases``, over those whose case is known alone.
+def real_lines(  # noqa: PLR0917
+    first: int, rounds: int, settings: DataSettings, cuts: Path | None, cases: Path | None, unknown: bool
+) -> None:
+    """``rounds`` passes over the real lines, each distorted anew; with ``cases``, over those whose case is known alone,
+    unless ``unknown``.
 
     The held-back lines go, undistorted, to `held/`.
     """
     lines = real.lines(cuts, cases)
-    kept = [line for line in lines if not line.held and (line.cased or cases is None)]
+    kept = [line for line in lines if not line.held and (line.cased or cases is None or unknown)]
     for pass_ in range(first, first + rounds):
         order = np.random.default_rng([settings.seed, 1, pass_]).permutation(len(kept))
         for part in range(0, len(order), settings.shard):
@@ -88,6 +91,7 @@ def main() -> None:
     parser.add_argument("--cuts", type=Path, help="windows of long real lines, from `align`")
     parser.add_argument("--kind", help="synthetic windows of this kind alone")
     parser.add_argument("--cases", type=Path, help="the case that real lines show, from `case`")
+    parser.add_argument("--unknown", action="store_true", help="with --cases: lines whose case is not known too")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     settings = DataSettings()
@@ -96,7 +100,7 @@ def main() -> None:
     if given.what == "synthetic":
         synthetic(given.first, given.shards, settings)
     elif given.what == "real":
-        real_lines(given.first, given.rounds, settings, given.cuts, given.cases)
+        real_lines(given.first, given.rounds, settings, given.cuts, given.cases, given.unknown)
     else:
         maker = Maker(Corpus(RUNS / "pools.json"), fonts.load(RUNS / "fonts.json"), settings)
         made = [maker.make(np.random.default_rng([settings.seed + 1, i])) for i in range(3000)]
