@@ -16,7 +16,7 @@ from PIL import Image
 from bench.embedded import Cloister
 from cloister.v1 import ocr_pb2
 from engines.documents import specimen
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CloisterError, Reason
 
 PAGES = Path(__file__).parents[1] / "deploy" / "demo" / "pages"

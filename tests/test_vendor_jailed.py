@@ -14,7 +14,7 @@ from engines.documents import specimen
 from jail.layers import Layer
 from server import telemetry
 from server.app import running
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.settings import Settings
 
 EXAMPLE = Path(__file__).parents[1] / "deploy" / "examples" / "vendor.toml"

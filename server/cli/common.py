@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jail.errors import JailError
 from server import app, telemetry
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CloisterError
 from server.settings import Settings, SettingsError, Shadow, load
 

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cloister.v1 import ocr_pb2
 from server import truth as truths
+from server.async_client import AsyncClient
 from server.cli.common import ConfigOption, Exit, ServerOption, complain, connected, errors, explained
 from server.cli.shadow import reported, rightness, show
-from server.client import AsyncClient
 from server.comparison import Rules, agreement
 from server.errors import CloisterError
 from server.records.comparison import OK, Comparison, Spent, name

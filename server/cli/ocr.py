@@ -17,6 +17,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cloister.v1 import ocr_pb2
+from server.async_client import AsyncClient
 from server.cli.common import (
     STDIN,
     ConfigOption,
@@ -29,7 +30,6 @@ from server.cli.common import (
     explained,
     read_document,
 )
-from server.client import AsyncClient
 from server.errors import CloisterError
 from server.renderings import Rendering
 

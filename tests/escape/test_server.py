@@ -17,7 +17,7 @@ from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from jail import wire
 from jail.spec import ZygoteSpec
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CellError, CloisterError, Reason
 from tests.escape.puppet import script
 from tests.jail.conftest import zygotes

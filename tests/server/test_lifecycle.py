@@ -24,7 +24,8 @@ from jail.errors import LoadError, SetUpError
 from jail.layers import Layer
 from jail.spec import Layers
 from server import app
-from server.client import AsyncClient, Client
+from server.async_client import AsyncClient
+from server.client import Client
 from server.errors import OverloadedError, Reason
 from server.settings import Settings, SettingsError
 from tests.server.conftest import Tiny, tiny, tiny_server, tiny_settings

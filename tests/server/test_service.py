@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CellError, CloisterError, DeadlineError, DocumentError, OptionsError, Reason
 from tests.server.conftest import MIB, Tiny, tiny, tiny_server, tiny_settings
 from tests.server.jobs import document, page_of

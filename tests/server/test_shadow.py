@@ -14,7 +14,7 @@ import pytest
 from cloister.v1 import ocr_pb2
 from server import telemetry
 from server.app import running
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.records.store import RecordsError, Store
 from server.records.vault import Vault
 from server.settings import LogFormat

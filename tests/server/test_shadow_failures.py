@@ -17,7 +17,7 @@ import pytest
 
 from server import telemetry
 from server.app import running
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.records.store import Store
 from server.settings import LogFormat
 from tests.server.candidates import EVERY_MISDEED, candidate

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cloister.v1 import ocr_pb2
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CellError, DeadlineError, DocumentError, Reason
 from tests.server.conftest import Tiny, tiny_server, tiny_settings
 from tests.server.jobs import document, page_of

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from server import telemetry
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CellError, CloisterError
 from server.settings import LogFormat
 from tests.server.conftest import tiny_server

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from server import telemetry, violations
-from server.client import AsyncClient
+from server.async_client import AsyncClient
 from server.errors import CellError
 from server.settings import LogFormat
 from tests.server.conftest import tiny_server
