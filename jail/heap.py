@@ -20,6 +20,7 @@ _BLOCK = 16 << 20
 """Below the size that malloc maps on its own."""
 _SMALL = 1024
 _GRAIN = 16
+_HEADER = 16
 _OWN_BYTES = 1 << 20
 """What the zygote itself may still allocate. No huge page may form there: cells would copy it in 512 pieces."""
 
@@ -53,7 +54,8 @@ def make_room(size: int) -> None:
     for block in blocks:
         _libc.free(block)
     start, end = _free_top()
-    first = _up(start, _PAGE)
+    # malloc keeps the free block's own size at its start: that page stays.
+    first = _up(start + _HEADER, _PAGE)
     # Where the blocks met, malloc wrote their sizes.
     _libc.madvise(first, end - first, mmap.MADV_DONTNEED)
     # Nor may the kernel put huge pages where memory was given back: it would grow again.

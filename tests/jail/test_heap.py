@@ -55,3 +55,33 @@ def test_a_fork_leaves_its_parents_holes_alone() -> None:
     assert reused_as_it_was > 7_000
     assert reused == 0
     assert faults < faults_as_it_was / 4
+
+
+ALIGNED = """
+import ctypes, os
+from jail import heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+
+
+def use_memory_up_to_the_end_of_a_page():
+    start, _ = heap._free_top()
+    libc.malloc((4 << 20) - start % 4096 - 8)  # from the top, as no hole is as large; 8 bytes are malloc's own
+
+
+heap._fill_holes = use_memory_up_to_the_end_of_a_page
+heap.make_room(64 << 20)
+start, _ = heap._free_top()
+libc.malloc(12 << 20)
+libc.malloc(90 << 20)  # the heap has to grow, and looks at what the free block says of itself
+print(start % 4096)
+"""
+
+
+def test_the_heap_is_sound_when_its_free_memory_begins_with_a_page() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALIGNED], env=zygote_environment({}), capture_output=True, text=True, check=False
+    )
+    assert not done.stderr
+    assert int(done.stdout) == 0
