@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, delete, event, insert, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cloister.v1 import ocr_pb2
 from server.comparison import Agreement
@@ -72,10 +73,10 @@ class Store:
         if self._url.get_backend_name() == "sqlite":
             _create_private(self._url.database)
         try:
-            schema.metadata.create_all(self._engine)
+            _create_tables(self._engine)
         except DBAPIError:
-            # Another server made them at the same moment, or else this fails again.
-            schema.metadata.create_all(self._engine)
+            # PostgreSQL refuses who makes them at the same moment as another server; once that is done, they are there.
+            _create_tables(self._engine)
         there = inspect(self._engine)
         for table in schema.metadata.sorted_tables:
             missing = {column.name for column in table.columns} - {c["name"] for c in there.get_columns(table.name)}
@@ -230,6 +231,15 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _create_tables(engine: Engine) -> None:
+    """All in one transaction: what another server is making is there whole, or not yet."""
+    with engine.begin() as connection:
+        for table in schema.metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _create_private(database: str | None) -> None:
