@@ -9,6 +9,8 @@ from engines.scribe.detector.fit import Lines, Regions, fit, skew
 from engines.scribe.detector.pieces import stacked, united, with_marks
 from engines.scribe.detector.textness import plausible
 
+JOININGS = 2
+"""A chain that lost its neighbour to a nearer one finds it again when that one has found its own."""
 MIN_HEIGHT = 4.0
 """Lower regions are marks, not letters, px of the working page."""
 
@@ -36,7 +38,8 @@ def candidates(found: Regions) -> Lines:
     fitted = fit(letters, label, skew=None)
     slope = skew(fitted)
     fitted = fit(letters, label, skew=slope)
-    label = joined(fitted)[label]
-    _, label = np.unique(label, return_inverse=True)
-    fitted = fit(letters, label, skew=slope)
+    for _ in range(JOININGS):
+        label = joined(fitted)[label]
+        _, label = np.unique(label, return_inverse=True)
+        fitted = fit(letters, label, skew=slope)
     return with_marks(fitted, marks)
