@@ -22,6 +22,9 @@ OPENING = frozenset("([{“‘«„")
 NEAR = 0.8
 """A mark of those two kinds that stands alone belongs to the word beside it where the gap is less than this part of the
 usual gap between the line's words: old prints set spaces before marks, but thin ones."""
+NEVER_ALONE = frozenset(",”“‘„")
+FAR = 1.6
+"""These are set with a space of their own in no language: for them it may be wider, as in a line that was spread out."""
 MARKS = 1.3
 """Beside punctuation, which stands alone in wide cells, a gap has to be this much wider."""
 
@@ -80,11 +83,12 @@ def _near_marks(text: list[str], apart: NDArray[np.bool_], width: NDArray[np.flo
     usual = [width[place] for i, place in enumerate(places) if not marks[i] and not marks[i + 1]]
     if not usual:
         return
-    near = NEAR * float(np.median(usual))
+    middle = float(np.median(usual))
     for i, place in enumerate(places):
         closes = tokens[i + 1] <= CLOSING and not tokens[i] <= OPENING
         opens = tokens[i] <= OPENING and not tokens[i + 1] <= CLOSING
-        if (closes or opens) and width[place] < near:
+        mark = tokens[i + 1] if closes else tokens[i]
+        if (closes or opens) and width[place] < (FAR if mark <= NEVER_ALONE else NEAR) * middle:
             yield place
 
 

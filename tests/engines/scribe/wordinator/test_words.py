@@ -105,6 +105,11 @@ def test_marks_set_off_like_words_stay_words() -> None:
     assert texts(strip, [(0, strip.columns)]) == ["CASH : 12.00 ( RM )"]
 
 
+def test_quotes_belong_to_their_words_however_far_a_line_is_spread() -> None:
+    strip = Strip("SAY “ GO ” AND WE")
+    assert texts(strip, [(0, strip.columns)]) == ["SAY “GO” AND WE"]
+
+
 def test_a_wide_gap_in_the_ink_ends_a_word_though_the_net_saw_no_space() -> None:
     strip = Strip("NAME PRICE", space=22)
     windows = cut((strip, [(0, strip.columns)]))
