@@ -1,6 +1,6 @@
 """PyTorch's weights rebuilt as a frozen TensorFlow graph; BatchNorm is folded into the convolutions.
 
-The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 4, CLASSES), w being 256 or 128. It has no
+The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 2, CLASSES), w being 256 or 128. It has no
 control flow: the LSTM runs as `BlockLSTMV2`, one operation for the whole sequence, which the single-threaded executor
 accepts.
 """
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.scribe.batchnorm import Weights, folded
+from engines.scribe.recogniser.alphabet import CLASSES
+from engines.scribe.recogniser.precision import Precision
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,35 +29,42 @@ CONVOLUTIONS = (
 )
 FEATURES = CONVOLUTIONS[-1][0]
 HIDDEN = 112
-COLUMNS = 4
+SHARES = 2
+"""Steps of the output for each step of the LSTM. CTC needs one for each character and one between equal ones: the "ll"
+or "tt" of small print is narrower than three steps of the LSTM."""
+COLUMNS = 4 // SHARES
 """Window columns for each step of the output, px."""
 LEAST_RANGE = 24.0
 """Grey levels between a window's darkest and lightest pixel that are stretched at most: below, a window is nearly
 empty."""
 
 
-def graph(weights: Weights) -> tf.compat.v1.GraphDef:
+def graph(weights: Weights, precision: Precision = Precision.FLOAT32) -> tf.compat.v1.GraphDef:
     """The net as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names and
     layouts."""
     import tensorflow as tf
+
+    number = tf.as_dtype(precision.value)
 
     with tf.Graph().as_default() as made:
         pixels = tf.compat.v1.placeholder(tf.uint8, (None, None, None), name="pixels")
         grey = tf.cast(pixels, tf.float32)
         low = tf.reduce_min(grey, (1, 2), keepdims=True)
         high = tf.reduce_max(grey, (1, 2), keepdims=True)
-        x = tf.expand_dims((high - grey) / tf.maximum(high - low, LEAST_RANGE), 3)
+        x = tf.cast(tf.expand_dims((high - grey) / tf.maximum(high - low, LEAST_RANGE), 3), number)
         for i, (_, _, stride, padding) in enumerate(CONVOLUTIONS):
-            kernel, bias = folded(weights, i)
+            kernel, bias = (tf.cast(array, number) for array in folded(weights, i))
             pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
-        sequence = tf.transpose(tf.squeeze(x, 1), (1, 0, 2))  # steps, n, features
+        sequence = tf.transpose(tf.cast(tf.squeeze(x, 1), tf.float32), (1, 0, 2))  # steps, n, features
         forward = _lstm(weights, sequence, "")
         backward = tf.reverse(_lstm(weights, tf.reverse(sequence, (0,)), "_reverse"), (0,))
         states = tf.reshape(tf.concat((forward, backward), 2), (-1, 2 * HIDDEN))
-        flat = tf.nn.bias_add(tf.matmul(states, weights["head.weight"].T), weights["head.bias"])
+        head = tf.cast(weights["head.weight"].T, number)
+        flat = tf.nn.bias_add(tf.cast(tf.matmul(tf.cast(states, number), head), tf.float32), weights["head.bias"])
         shape = tf.shape(sequence)
-        tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
+        rows = tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2))
+        tf.reshape(rows, (shape[1], SHARES * shape[0], CLASSES), name="logits")
     return made.as_graph_def()
 
 

@@ -16,6 +16,7 @@ from engines.scribe.batchnorm import Weights
 from engines.scribe.recogniser import port
 from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.precision import Precision, fastest
 from engines.scribe.windows import HEIGHT, WIDTH, Reading
 
 NARROW = WIDTH // 2
@@ -45,13 +46,13 @@ class Recogniser:
         self.card = card
 
     @classmethod
-    def load(cls, directory: Path) -> Recogniser:
+    def load(cls, directory: Path, precision: Precision | None = None) -> Recogniser:
         """Load `word.npz` and `word.json` from ``directory`` and run every shape once.
 
-        Raises WeightsError.
+        In the ``precision`` that is quickest here where none is given. Raises WeightsError.
         """
         weights, card = _weights(directory)
-        recogniser = cls(callable_graph(weights), card)
+        recogniser = cls(callable_graph(weights, precision or fastest()), card)
         for width in (WIDTH, NARROW):
             for size in _BATCHES:
                 recogniser.logits(np.zeros((size, HEIGHT, width), np.uint8))
@@ -71,7 +72,7 @@ class Recogniser:
         return [reading for reading in readings if reading is not None]
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The net's output float32 (n, w / 4, classes) for windows uint8 (n, HEIGHT, w)."""
+        """The net's output float32 (n, w / 2, classes) for windows uint8 (n, HEIGHT, w)."""
         result: NDArray[np.float32] = self._run(pixels)
         return result
 
@@ -83,9 +84,9 @@ class Recogniser:
         return [(np.flatnonzero(narrow), NARROW), (np.flatnonzero(~narrow), WIDTH)]
 
 
-def callable_graph(weights: Weights) -> Any:
+def callable_graph(weights: Weights, precision: Precision) -> Any:
     """A function from windows uint8 (n, HEIGHT, w) to logits, that still runs after a fork."""
-    return session.callable_graph(port.graph(weights), "pixels", "logits")
+    return session.callable_graph(port.graph(weights, precision), "pixels", "logits")
 
 
 def _batches(count: int) -> list[int]:

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, encode
 from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training.loss import fold
-from engines.scribe.training.net import WordNet
+from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.real import RealLine, lines
 from engines.scribe.training.settings import RUNS
 from engines.scribe.windows import HEIGHT, WIDTH
 
-STEP = 4
+_STRIDE = 4
+"""The net takes lines of a multiple of this many columns."""
 _LONGEST = 1200
 _FIT = WIDTH - 6
 _SURE = 0.5
@@ -71,7 +73,7 @@ def pieces(line: RealLine, middles: NDArray[np.intp], width: int) -> list[tuple[
     """Cuts of a line at its spaces, (start, end, text) with start and end as shares of its width: once packed from
     the left, once from the right, so that every word is seen in two surroundings."""
     spaces = [i for i, c in enumerate(line.text) if c == " "]
-    columns = np.asarray((middles + 0.5) * STEP, np.float64)
+    columns = np.asarray((middles + 0.5) * COLUMNS, np.float64)
     ink = np.asarray(cv2.resize(line.pixels, (width, HEIGHT), interpolation=cv2.INTER_AREA), np.float32).min(0)
     cuts = [0.0]
     for i in spaces:
@@ -112,10 +114,12 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     net = WordNet()
-    net.load_state_dict(torch.load(RUNS / given.run / "ema.pt", weights_only=True))
+    net.load_state_dict(load(RUNS / given.run / "ema.pt"))
     net.eval()
     found = [line for line in lines() if not line.held]
-    widths = [max(16, STEP * round(line.pixels.shape[1] * HEIGHT / line.pixels.shape[0] / STEP)) for line in found]
+    widths = [
+        max(16, _STRIDE * round(line.pixels.shape[1] * HEIGHT / line.pixels.shape[0] / _STRIDE)) for line in found
+    ]
     order = [i for i in np.argsort(widths) if widths[i] <= _LONGEST and (widths[i] > WIDTH or not given.only_long)]
     out = Path(RUNS / given.run / "cuts.partial")
     wrong = cut = 0
@@ -131,7 +135,7 @@ def main() -> None:
                 batch[row] = np.uint8(np.median(window))
                 batch[row, :, : widths[i]] = window
             logits = net(torch.from_numpy(batch))
-            readings = greedy(logits.numpy(), STEP)
+            readings = greedy(logits.numpy(), COLUMNS)
             scores = fold(logits.log_softmax(-1)).numpy()
             for row, i in enumerate(some):
                 line = found[i]

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.decode import greedy
-from engines.scribe.training.net import WordNet
+from engines.scribe.recogniser.port import COLUMNS
+from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.real import lines, plain
 from engines.scribe.training.settings import RUNS
 
@@ -94,14 +95,14 @@ def main() -> None:
     torch.set_num_threads(2)
     cv2.setNumThreads(1)
     net = WordNet()
-    net.load_state_dict(torch.load(RUNS / given.run / "ema.pt", weights_only=True))
+    net.load_state_dict(load(RUNS / given.run / "ema.pt"))
     net.eval()
     found = [(line, window) for line in lines(given.cuts) if not line.held and (window := plain(line)) is not None]
     told = 0
     with (RUNS / given.run / "cases.jsonl").open("w") as file, torch.no_grad():
         for at in range(0, len(found), 32):
             some = found[at : at + 32]
-            readings = greedy(net(torch.from_numpy(np.stack([window for _, window in some]))).numpy(), 4)
+            readings = greedy(net(torch.from_numpy(np.stack([window for _, window in some]))).numpy(), COLUMNS)
             for (line, window), reading in zip(some, readings, strict=True):
                 if reading.text.upper() != line.text:
                     continue

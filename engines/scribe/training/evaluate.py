@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from engines.scribe.recogniser.decode import greedy
-from engines.scribe.training.net import WordNet
+from engines.scribe.recogniser.port import COLUMNS
+from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import Shard
 from engines.scribe.windows import Reading
@@ -46,7 +47,7 @@ def read(net: nn.Module, shard: Shard, device: torch.device, most: int) -> list[
     readings = []
     for i in range(0, min(most, len(shard.texts)), 64):
         logits = net(torch.from_numpy(shard.windows[i : min(i + 64, most)].copy()).to(device))
-        readings += greedy(logits.cpu().numpy(), 4)
+        readings += greedy(logits.cpu().numpy(), COLUMNS)
     return readings
 
 
@@ -85,7 +86,7 @@ def main() -> None:
     parser.add_argument("run")
     given = parser.parse_args()
     net = WordNet()
-    net.load_state_dict(torch.load(RUNS / given.run / "ema.pt", weights_only=True))
+    net.load_state_dict(load(RUNS / given.run / "ema.pt"))
     for path in sorted(Path(SHARDS / "held").glob("*.jsonl")):
         print(path.stem, json.dumps(asdict(score_shard(net, Shard(path), torch.device("cpu"), 100_000))))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.training.evaluate import read
-from engines.scribe.training.net import WordNet
+from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import NARROW, Shard
 
@@ -56,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     net = WordNet()
-    net.load_state_dict(torch.load(RUNS / given.run / "ema.pt", weights_only=True))
+    net.load_state_dict(load(RUNS / given.run / "ema.pt"))
     net.eval()
     confidences: list[float] = []
     right: list[bool] = []

@@ -30,6 +30,7 @@ _PROBE = 40
 _LARGEST = 3_000_000
 """Bytes of a font file at most: larger ones are for other scripts."""
 _LETTERS = string.ascii_letters + string.digits
+NO_CHARACTER = "\uffff"
 _REFERENCES = (
     "LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular", "LiberationSerif-Italic",
     "LiberationSans-Bold", "C059-Roman", "EBGaramond12-Regular", "DejaVuSans", "P052-Italic", "Carlito-Regular",
@@ -132,10 +133,10 @@ def index(folders: list[Path], manifest: dict[str, object]) -> list[Font]:
 
 def usable(font: ImageFont.FreeTypeFont, references: dict[str, NDArray[np.float32]]) -> str:
     """The characters of the alphabet that ``font`` draws as themselves; empty when it is no text font at all."""
-    missing = _bitmap(font, "\uffff")
+    missing = ink_of(font, NO_CHARACTER)
     glyphs: dict[str, NDArray[np.float32]] = {}
     for character in CHARACTERS.replace(" ", ""):
-        bitmap = _bitmap(font, character)
+        bitmap = ink_of(font, character)
         if bitmap is None or (
             missing is not None and bitmap.shape == missing.shape and np.array_equal(bitmap, missing)
         ):
@@ -168,12 +169,13 @@ def _reference_glyphs(paths: list[Path]) -> dict[str, NDArray[np.float32]]:
     fonts = [ImageFont.truetype(str(path), _PROBE, layout_engine=ImageFont.Layout.BASIC) for path in paths]
     glyphs = {}
     for character in _LETTERS:
-        bitmaps = [_bitmap(font, character) for font in fonts]
+        bitmaps = [ink_of(font, character) for font in fonts]
         glyphs[character] = np.stack([_normalised(bitmap).ravel() for bitmap in bitmaps if bitmap is not None])
     return glyphs
 
 
-def _bitmap(font: ImageFont.FreeTypeFont, character: str) -> NDArray[np.uint8] | None:
+def ink_of(font: ImageFont.FreeTypeFont, character: str) -> NDArray[np.uint8] | None:
+    """The ink of ``character``, cropped; None where ``font`` draws nothing."""
     try:
         mask = font.getmask(character, mode="L")
     except (OSError, ValueError):

@@ -21,7 +21,7 @@ from torch import nn
 
 from engines.scribe.training.evaluate import score_shard
 from engines.scribe.training.loss import FoldingCtc
-from engines.scribe.training.net import WordNet
+from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.schedule import follow, rate
 from engines.scribe.training.settings import RUNS, SHARDS, DataSettings, TrainSettings
 from engines.scribe.training.shards import Pool, Shard, batch
@@ -35,7 +35,7 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = WordNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
-        net.load_state_dict(torch.load(start, weights_only=True))
+        net.load_state_dict(load(start))
     ema = copy.deepcopy(net).eval()
     decayed = [p for p in net.parameters() if p.dim() > 1]
     plain = [p for p in net.parameters() if p.dim() <= 1]
@@ -77,6 +77,8 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         torch.save(ema.state_dict(), run / "partial")
         (run / "partial").rename(run / "ema.pt")
 
+    if not step:
+        save()
     net.train()
     total, since = 0.0, time.monotonic()
     while step < settings.steps:
@@ -119,7 +121,7 @@ def main() -> None:
     parser.add_argument("--peak-rate", type=float, default=TrainSettings().peak_rate)
     parser.add_argument("--real-share", type=float, default=TrainSettings().real_share)
     parser.add_argument("--warmup", type=int, default=TrainSettings().warmup)
-    parser.add_argument("--start", type=Path, help="weights to begin from")
+    parser.add_argument("--start", type=Path, help="weights to begin from: a run's ema.pt, or word.npz")
     given = parser.parse_args()
     settings = replace(
         TrainSettings(),

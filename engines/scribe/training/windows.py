@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training import distort, render
 from engines.scribe.training.corpus import KINDS, Corpus
 from engines.scribe.training.fonts import Fonts
@@ -105,8 +106,8 @@ class Maker:
         truth = _visible(text, line.edges, start, end)
         if (
             not truth
-            or _steps(truth) > WIDTH // 4 - 4
-            or (len(truth) > 2 and (end - start) * HEIGHT / strip * aspect / _steps(truth) < 4.6)
+            or _steps(truth) > WIDTH // COLUMNS - 8
+            or (len(truth) > 2 and (end - start) * HEIGHT / strip * aspect / len(truth) < 4.6)
         ):
             return None
         a, b = max(0, int(start - unit)), min(ink.shape[1], int(end + unit) + 1)

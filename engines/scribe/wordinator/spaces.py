@@ -24,7 +24,7 @@ NEAR = 0.8
 usual gap between the line's words: old prints set spaces before marks, but thin ones."""
 NEVER_ALONE = frozenset(",”“‘„")
 FAR = 1.6
-"""These are set with a space of their own in no language: for them it may be wider, as in a line that was spread out."""
+"""No language sets these with a space of their own: theirs may be wider, as in a line that was spread out."""
 MARKS = 1.3
 """Beside punctuation, which stands alone in wide cells, a gap has to be this much wider."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.scribe.recogniser.precision import Precision, fastest
 from engines.scribe.recogniser.reader import NARROW, Recogniser, WeightsError
 from engines.scribe.windows import HEIGHT, WIDTH
 
@@ -28,10 +29,27 @@ def golden() -> dict[str, NDArray[np.float32]]:
         return {name: file[name] for name in file.files}
 
 
-def test_tensorflow_gives_the_logits_that_pytorch_gave(recogniser: Recogniser, golden: dict[str, NDArray]) -> None:
+def test_tensorflow_gives_the_logits_that_pytorch_gave(golden: dict[str, NDArray]) -> None:
+    recogniser = Recogniser.load(WEIGHTS, Precision.FLOAT32)
     windows = golden["windows"]
     np.testing.assert_allclose(recogniser.logits(windows), golden["logits"], atol=1e-4)
     np.testing.assert_allclose(recogniser.logits(windows[:, :, :NARROW].copy()), golden["narrow"], atol=1e-4)
+
+
+def test_bfloat16_reads_the_same_text(golden: dict[str, NDArray]) -> None:
+    exact, quick = (Recogniser.load(WEIGHTS, precision).read(golden["windows"]) for precision in Precision)
+    assert [reading.text for reading in quick] == [reading.text for reading in exact]
+    for one, other in zip(quick, exact, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"), [("fpu avx512f avx512_bf16", Precision.BFLOAT16), ("fpu avx2", Precision.FLOAT32)]
+)
+def test_the_precision_is_what_the_cpu_can_do(tmp_path: Path, flags: str, precision: Precision) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n\n")
+    assert fastest(tmp_path / "cpuinfo") == precision
+    assert fastest(tmp_path / "nowhere") == Precision.FLOAT32
 
 
 CANARY = """

@@ -43,6 +43,7 @@ def some_fonts() -> fonts.Fonts:
 
 
 def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
+    from engines.scribe.recogniser.precision import Precision
     from engines.scribe.recogniser.reader import callable_graph
 
     torch.manual_seed(3)
@@ -54,7 +55,7 @@ def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
     with torch.no_grad():
         expected = net(pixels).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    found = callable_graph(weights)(pixels.numpy())
+    found = callable_graph(weights, Precision.FLOAT32)(pixels.numpy())
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
