@@ -42,7 +42,7 @@ async def shadowed(
         shadow={
             "engines": ["candidate"],
             "queue": 2,
-            "deadline_s": 2.0,
+            "deadline_s": 20.0,
             "database": database or f"sqlite:///{folder}/records.db",
             "keep_keys": None if keys is None else str(keys),
         },
