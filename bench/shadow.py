@@ -31,7 +31,7 @@ from server.errors import CloisterError
 _DEMO = Path(__file__).parents[1] / "deploy" / "demo" / "pages"
 _SEEN_S = 0.7
 """For the server to see that the flags have changed."""
-_LOADED_S = 120.0
+_LOADED_S = 300.0
 _RESAMPLES = 2000
 _DEEDS = ("hang", "crash", "leak", "nonsense")
 
