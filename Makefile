@@ -24,6 +24,7 @@ test: test-setup  ## all tests but the slow ones
 
 test-slow: test-setup  ## the slow tests
 	@$(PY) -m pytest -m slow --timeout=1800
+	@CLOISTER_CONFORMANCE_PAGES=1000 $(PY) -m pytest -k memory_does_not_grow --timeout=1800
 
 check: setup  ## ruff, mypy, policy lint, generated stubs
 	@$(PY) -m ruff check .

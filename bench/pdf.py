@@ -3,8 +3,9 @@
 ``python -m bench.pdf [--set DIR] [--limit N] [--pages N] [--json]``
 
 Pages of a set become PDFs of ``--pages`` pages around the images as they are. Each PDF goes through one program after
-the other: Cloister through gRPC and a cell of a warm server, OCRmyPDF as a process with one job and one thread; its
-start is thus shared by the pages of a PDF. Words are those that Poppler's ``pdftotext`` gets out of the result.
+the other: Cloister through gRPC and one cell of a warm server, OCRmyPDF as a process with one job and one thread, whose
+start is thus shared by the pages of a PDF; and again both with as many cells and jobs as there are CPUs. ``speedup`` is
+to the same program on one. Words are those that Poppler's ``pdftotext`` gets out of the result.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ class Outcome:
     seconds: list[float] = field(default_factory=list)
     added: list[float] = field(default_factory=list)
 
-    def summary(self) -> dict[str, float | int | None]:
-        """Means and medians a page, F1 of the words."""
+    def summary(self, on_one: Outcome) -> dict[str, float | int | None]:
+        """Means and medians a page, F1 of the words; how much sooner it was than the same program ``on_one`` CPU."""
         summary = self.score.summary()
         return {
             "pages": self.score.pages,
             "seconds_a_page": round(median(self.seconds), 3),
+            "speedup": round(sum(on_one.seconds) / sum(self.seconds), 2),
             "bytes_added_a_page": round(sum(self.added) / len(self.added)),
             "f1": summary["f1"],
             "f1_nocase": summary["f1_nocase"],
@@ -64,21 +66,26 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Compare Cloister and OCRmyPDF."""
+    cpus = len(os.sched_getaffinity(0))
     for program, package in (("ocrmypdf", "ocrmypdf, from PyPI"), ("tesseract", ""), ("pdftotext", "poppler-utils")):
         if shutil.which(program, path=_path()) is None:
             raise typer.BadParameter(f"{program} is not installed ({package or program}); run make bench-setup")
     results: dict[str, dict[str, dict[str, float | int | None]]] = {}
-    with Cloister() as server:
+    with Cloister(CELLS__PER_DOCUMENT="1") as single, Cloister(CELLS__PER_DOCUMENT=str(cpus)) as several:
         programs: dict[str, Callable[[bytes], bytes]] = {
-            "cloister": lambda body: _cloister(server, body),
-            "ocrmypdf": _ocrmypdf,
+            "cloister": lambda body: _cloister(single, body),
+            "ocrmypdf": lambda body: _ocrmypdf(body, 1),
+            f"cloister, {cpus} cells": lambda body: _cloister(several, body),
+            f"ocrmypdf, {cpus} jobs": lambda body: _ocrmypdf(body, cpus),
         }
         for folder in sets or _known_sets():
             outcomes = {name: Outcome() for name in programs}
             for body, truths in _documents(load(folder, limit), pages):
                 for name, run in programs.items():
                     _measure(outcomes[name], run, body, truths)
-            results[folder.name] = {name: outcome.summary() for name, outcome in outcomes.items()}
+            results[folder.name] = {
+                name: outcome.summary(outcomes[name.partition(",")[0]]) for name, outcome in outcomes.items()
+            }
             if not as_json:
                 print("\n".join(_table(folder.name, results[folder.name])), flush=True)
     if as_json:
@@ -130,11 +137,11 @@ def _cloister(server: Cloister, body: bytes) -> bytes:
     return response.files[0].content
 
 
-def _ocrmypdf(body: bytes) -> bytes:
+def _ocrmypdf(body: bytes, jobs: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.pdf"), Path(folder, "out.pdf")
         source.write_bytes(body)
-        command = ["ocrmypdf", "--quiet", "--jobs", "1", "--output-type", "pdf", "--optimize", "0"]
+        command = ["ocrmypdf", "--quiet", "--jobs", str(jobs), "--output-type", "pdf", "--optimize", "0"]
         subprocess.run(
             [*command, str(source), str(target)],
             env={**os.environ, "PATH": _path(), "OMP_THREAD_LIMIT": "1"},
@@ -156,9 +163,9 @@ def _words(body: bytes, page: int) -> list[str]:
 def _table(name: str, rows: dict[str, dict[str, float | int | None]]) -> Iterator[str]:
     columns = list(next(iter(rows.values())))
     yield f"\n{name}"
-    yield f"{'':16}" + "".join(f"{column:>20}" for column in columns)
+    yield f"{'':20}" + "".join(f"{column:>20}" for column in columns)
     for program, summary in rows.items():
-        yield f"{program:16}" + "".join(f"{summary[column]!s:>20}" for column in columns)
+        yield f"{program:20}" + "".join(f"{summary[column]!s:>20}" for column in columns)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 ``python -m bench.shadow [--candidate scribe|tesseract|failing] [--requests N] [--pause-ms N] [--json]``
 
-One server, one control; every document is read again by the candidate while the flags' kill switch is on. Requests go
-one after the other, in short blocks with the shadow on and off in turns, so that a machine whose speed changes changes
-for both. The intervals draw whole pairs of blocks. ``failing`` hangs, crashes, leaks and answers nonsense in turns.
+One server, one control; every document is read again by the candidate but while the flags' kill switch is thrown,
+which ends those at work too. Requests go one after the other, in short blocks with the shadow on and off, each first in
+turns, so that a machine whose speed changes changes for both. The intervals draw whole pairs of blocks. ``failing``
+hangs, crashes, leaks and answers nonsense in turns.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from server.errors import CloisterError
 _DEMO = Path(__file__).parents[1] / "deploy" / "demo" / "pages"
 _SEEN_S = 0.7
 """For the server to see that the flags have changed."""
-_LOADED_S = 120.0
+_LOADED_S = 300.0
 _RESAMPLES = 2000
 _DEEDS = ("hang", "crash", "leak", "nonsense")
 
@@ -101,9 +102,9 @@ def measure(
         _await_candidates(log, len(candidates))
         for document in documents:
             server.recognize(document)
-        for _ in range(max(1, requests // (2 * block))):
+        for round_ in range(max(1, requests // (2 * block))):
             pair: list[list[float]] = [[], []]
-            for shadowed in (0, 1):
+            for shadowed in ((0, 1), (1, 0))[round_ % 2]:
                 flags.write_text(_flags(candidates, shadowed=bool(shadowed)))
                 time.sleep(_SEEN_S)
                 for number in range(block):

@@ -27,6 +27,13 @@ system_packages() {
 
 if [ "${1:-}" = tests ]; then
   system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd  # the real one: an engine, a vendor's program, a peer
+  system_packages poppler-utils  # what many copy text from PDFs with
+  # Browsers have pdf.js. Node and npm are not installed for it, but used where they are.
+  if command -v node >/dev/null && command -v npm >/dev/null && [ ! -d build/node/node_modules/pdfjs-dist ]; then
+    say "installing pdf.js"
+    npm install --silent --no-audit --no-fund --omit=optional --prefix build/node "pdfjs-dist@^4.10" >/dev/null ||
+      say "pdf.js could not be installed: its tests will be skipped"
+  fi
   exit
 fi
 

@@ -255,12 +255,11 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
     def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: _Call) -> Reading:
         """``document`` on its way through the cells that are free: at least one, for which it may have to wait.
 
-        One alone where others wait for cells, and where a shadow will be compared with what this costs.
+        One alone where others wait for cells. Whether a shadow follows makes no difference to the caller.
         """
         cells = self._settings.cells
         free = cells.busy - host.pool.busy_cells
-        several = not host.admission.waiting and not self._is_shadowed(call, task)
-        most = max(1, min(cells.per_document, free)) if several else 1
+        most = 1 if host.admission.waiting else max(1, min(cells.per_document, free))
         return Reading(host, document, task, call.deadline, call.record, most)
 
     def _is_shadowed(self, call: _Call, task: cell_pb2.Task) -> bool:

@@ -1,9 +1,9 @@
 """Reads documents again with a candidate, after the control has answered, and records how the two agree.
 
 A shadow costs its callers nothing: it starts when the answer has left, in a cell of a pool of its own, as many at a
-time as the budget says, within its own deadline. It is dropped when its queue is full, when the control has more to do
-than cells to do it in (even half-way), or when the flags are switched off. Whatever becomes of a candidate is a record
-and a line in the log, and no one else's concern.
+time as the budget says, within its own deadline. It is dropped when its queue is full, and even half-way when the
+control has more to do than cells to do it in, or when the flags are switched off. Whatever becomes of a candidate is a
+record and a line in the log, and no one else's concern.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class Shadow:
 
     def offer(self, control: Control) -> None:
         """Take a request that has been answered, or drop it. Never raises, never waits."""
-        if self._busy():
-            self.tally.drop("load")
+        if why := self._called_off():
+            self.tally.drop(why)
             return
         try:
             self._queue.put_nowait(control)
@@ -134,10 +134,8 @@ class Shadow:
     async def _run(self) -> None:
         while True:
             control = await self._queue.get()
-            if not self._enabled():
-                self.tally.drop("switched off")
-            elif self._busy():
-                self.tally.drop("load")
+            if why := self._called_off():
+                self.tally.drop(why)
             else:
                 try:
                     await self._compare(control)
@@ -150,9 +148,9 @@ class Shadow:
         if host is None or not host.pool.healthy:
             self.tally.drop("no candidate")
             return
-        read = await self._unless_busy(self._read(host, control))
-        if read is None:
-            self.tally.drop("load")
+        read = await self._unless_called_off(self._read(host, control))
+        if isinstance(read, str):
+            self.tally.drop(read)
             return
         found = None
         if read.status == OK:
@@ -182,14 +180,20 @@ class Shadow:
             kept = Kept(control.document, tuple(control.pages), read.pages)
         self._record(comparison, kept)
 
-    async def _unless_busy(self, reading_: Coroutine[object, object, _Reading]) -> _Reading | None:
-        """What is read, or None where controls came to wait for a cell meanwhile: the candidate's is killed then."""
+    def _called_off(self) -> str:
+        """Why no candidate may work now; empty where one may."""
+        if not self._enabled():
+            return "switched off"
+        return "load" if self._busy() else ""
+
+    async def _unless_called_off(self, reading_: Coroutine[object, object, _Reading]) -> _Reading | str:
+        """What is read, or why that was called off meanwhile: the candidate's cell is killed then."""
         task = asyncio.create_task(reading_)
         try:
             while not task.done():
                 await asyncio.wait((task,), timeout=_WATCH_S)
-                if self._busy() and not task.done():
-                    return None
+                if not task.done() and (why := self._called_off()):
+                    return why
             return task.result()
         finally:
             await _cancelled(task)

@@ -72,24 +72,30 @@ class Scribe:
         if self._recogniser is None:
             raise RuntimeError("the engine is not loaded: call load() first")
         from engines.scribe import detector, orientation, wordinator
+        from engines.scribe.grey import greyed
 
-        started = time.perf_counter()
-        seen = self._turned(page)
-        oriented = time.perf_counter()
-        windows = seen.windows or detector.windows(seen.page)
-        detected = time.perf_counter()
-        readings = self._recogniser.read(windows.pixels)
-        recognised = time.perf_counter()
-        lines, _ = wordinator.words(windows, readings)
-        height, width = page.pixels.shape[:2]
-        lines = orientation.returned(lines, seen.turn.degrees, width, height)
-        seconds = {
-            Stage.DETECT: detected - oriented,
-            Stage.RECOGNISE: recognised - detected,
-            Stage.WORDINATE: time.perf_counter() - recognised,
-        }
+        seconds: dict[Stage, float] = {}
+        read = self._recogniser.read
+        with _timed(seconds, Stage.ORIENT if self._upright else Stage.DETECT):
+            page = greyed(page)
+            first = self._turned(page)
+        seen = first
+        with _timed(seconds, Stage.DETECT):
+            windows = seen.windows or detector.windows(seen.page)
+        with _timed(seconds, Stage.RECOGNISE):
+            readings = read(windows.pixels)
         if self._upright:
-            seconds[Stage.ORIENT] = oriented - started
+            with _timed(seconds, Stage.ORIENT):
+                seen = orientation.reconsidered(page, first, windows, readings, read)
+        if seen is not first:
+            with _timed(seconds, Stage.DETECT):
+                windows = detector.windows(seen.page)
+            with _timed(seconds, Stage.RECOGNISE):
+                readings = read(windows.pixels)
+        with _timed(seconds, Stage.WORDINATE):
+            lines, _ = wordinator.words(windows, readings)
+            height, width = page.pixels.shape[:2]
+            lines = orientation.returned(lines, seen.turn.degrees, width, height)
         return PageText(lines=lines, turn=seen.turn, seconds=seconds)
 
     def _turned(self, page: Page) -> Upright:
@@ -99,6 +105,14 @@ class Scribe:
         if self._voters is None or self._recogniser is None:
             return orientation.Upright(page, Turn())
         return orientation.upright(page, self._voters, detector.windows, self._recogniser.read)
+
+
+@contextmanager
+def _timed(seconds: dict[Stage, float], stage: Stage) -> Iterator[None]:
+    """Add what the block takes to the stage's ``seconds``."""
+    started = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
 def _version(card: Path) -> str:

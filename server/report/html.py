@@ -176,9 +176,10 @@ def _costs(report: Report) -> str:
         f'<td class="n">{_known(cost.memory_bytes and cost.memory_bytes / 2**20, "{:.0f} MiB")}</td></tr>'
         for name, cost, _ in sides
     )
+    note = "Time until the answer: a document's pages may go to several cells of the control, to one of the candidate."
     return (
-        f'{times}<table><tr><th>cells, set-up included</th><th class="n">CPU a page</th><th class="n">memory</th></tr>'
-        f"{cells}</table>"
+        f'{times}<p class="key">{note}</p><table><tr><th>cells, set-up included</th>'
+        f'<th class="n">CPU a page</th><th class="n">memory</th></tr>{cells}</table>'
     )
 
 

@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
+console.log = () => {}; // There pdf.js misses a canvas, which text does without.
 const pdfjs = await import(pathToFileURL(join(process.argv[2], "legacy/build/pdf.mjs")));
 for await (const file of createInterface({ input: process.stdin })) {
   const data = new Uint8Array(await readFile(file));
   const pdf = await pdfjs.getDocument({ data, verbosity: 0 }).promise;
   const content = await (await pdf.getPage(1)).getTextContent();
   const text = content.items.map((item) => item.str + (item.hasEOL ? "\n" : "")).join("");
-  console.log(JSON.stringify({ text }));
+  process.stdout.write(JSON.stringify({ text }) + "\n");
   await pdf.destroy();
 }

@@ -86,7 +86,7 @@ def _or_skip(reader: Reader) -> Reader:
 
 
 @pytest.mark.parametrize("layout", CORE, ids=str)
-@pytest.mark.parametrize("reader", QUICK, ids=lambda reader: reader.name)
+@pytest.mark.parametrize("reader", [*QUICK, *SLOW], ids=lambda reader: reader.name)
 def test_words_come_out_as_they_went_in(reader: Reader, layout: Layout) -> None:
     check(_or_skip(reader), layout)
 

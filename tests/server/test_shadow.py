@@ -32,16 +32,17 @@ FLAGS = {
 
 @asynccontextmanager
 async def shadowed(
-    folder: Path, keys: Path | None = None, database: str = "", **candidate: float | bool
+    folder: Path, keys: Path | None = None, database: str = "", cells: int = 1, **candidate: float | bool
 ) -> AsyncIterator[Tiny]:
     flags = folder / "flags.json"
     flags.write_text(json.dumps(FLAGS))
     settings = tiny_settings(
+        cells={"busy": cells, "idle": cells, "per_document": cells},
         experiments={"flags": str(flags)},
         shadow={
             "engines": ["candidate"],
             "queue": 2,
-            "deadline_s": 2.0,
+            "deadline_s": 20.0,
             "database": database or f"sqlite:///{folder}/records.db",
             "keep_keys": None if keys is None else str(keys),
         },
@@ -93,6 +94,19 @@ async def test_a_candidate_reads_after_the_answer_and_is_compared(tmp_path: Path
         assert response.provenance.assignment.reason == "DISABLED"
         await asyncio.sleep(0.5)
         assert len(await until(tiny, "shadow", 2)) == 2
+
+
+async def test_a_document_with_a_shadow_is_shared_out_over_cells_like_any(tmp_path: Path) -> None:
+    async with shadowed(tmp_path, cells=3) as tiny, AsyncClient(tiny.address) as client:
+        reading = asyncio.create_task(client.recognize(document(*(f"!work 0.6\nword{n}" for n in range(3)))))
+        busiest = 0
+        while not reading.done():
+            busiest = max(busiest, tiny.server.hosts[0].pool.busy_cells)
+            await asyncio.sleep(0.01)
+        assert busiest == 3
+        assert (await reading).text.split("\f") == ["word0", "word1", "word2"]
+        (line,) = await until(tiny, "shadow")
+        assert (line["status"], line["same_text"]) == ("OK", 3)
 
 
 async def test_comparisons_are_recorded_and_documents_only_with_consent_and_a_key(tmp_path: Path) -> None:

@@ -120,6 +120,24 @@ async def test_callers_wait_no_longer_beside_a_candidate_that_fails(tmp_path: Pa
     assert median(times[True]) < 2 * median(times[False]) + 0.05
 
 
+async def test_the_kill_switch_ends_a_candidate_at_work(tmp_path: Path) -> None:
+    async with failing(tmp_path, queue=2, deadline_s=100.0) as server, AsyncClient(server.address) as client:
+        those = documents()
+        await client.recognize(those["hang"])
+        await asyncio.sleep(1)
+        for shadowed in (False, True):
+            (tmp_path / "flags.json").write_text(flags(shadowed))
+            async with asyncio.timeout(60):
+                while ("DISABLED" in str((await client.recognize(those["read"])).provenance.assignment)) == shadowed:
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
+        # There is one place, which the first would still hold.
+        await ended(server, "shadow", 1)
+    (end,) = [line for line in server.lines if line["event"] == "shadows"]
+    assert end["dropped"]["switched off"] >= 1  # type: ignore[index]
+    assert end["failed"] == 0
+
+
 @pytest.mark.slow
 async def test_five_thousand_requests_beside_a_candidate_that_fails_in_every_way_are_answered(tmp_path: Path) -> None:
     await answered(5000, tmp_path)

@@ -12,6 +12,7 @@ from engines.scribe.detector.lines import lines
 from engines.scribe.detector.order import reading_order
 from engines.scribe.detector.regions import regions
 from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, middle_grey, rails, strip
+from engines.scribe.grey import channel
 from engines.scribe.windows import HEIGHT, WIDTH, Windows
 
 MAX_AREA = 2_400_000
@@ -22,7 +23,7 @@ MIN_AREA = 1_400_000
 
 def windows(page: Page) -> Windows:
     """The windows of a page, in reading order. Any page has an answer, an empty one zero windows."""
-    grey = np.asarray(cv2.cvtColor(page.pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = channel(page)
     found, scale = find_lines(grey)
     pyramid = Pyramid(grey)
     rail_of = rails(found, scale, grey.shape)

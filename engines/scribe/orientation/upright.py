@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Page, Turn
-from engines.scribe.orientation.crops import Grey
+from engines.scribe.grey import channel
 from engines.scribe.orientation.judge import Read, legibility, overturned, sample
 from engines.scribe.orientation.turning import turned
 from engines.scribe.orientation.votes import CLEAR, Voters
-from engines.scribe.windows import Windows
+from engines.scribe.windows import Reading, Windows
 
 SURE_UPRIGHT = 0.95
 """A page that is upright with this probability needs no judge: to leave it as it is does no harm. One that is turned
@@ -25,6 +24,11 @@ WEIGHT = 10.0
 """What a page's words say against what the net says: 0.1 of mean confidence is worth a factor of e."""
 MARGIN = 0.1
 """A turned page must read better than it does upright by so much mean confidence, whatever the net says."""
+ILLEGIBLE = 0.1
+"""Words that read no better than this, whichever way up, say nothing: then the net must be `SURE_TURNED`."""
+SURE_TURNED = 0.999
+READS_BADLY = 0.4
+"""A page whose words read no better than this may be upside down, however sure the net was that it is not."""
 
 Detect = Callable[[Page], Windows]
 
@@ -44,7 +48,7 @@ def upright(page: Page, voters: Voters, detect: Detect, read: Read) -> Upright:
     First do no harm: most pages are upright, and to turn one of them is worse than to miss a turned one. So where the
     net is not clear, a page is turned only if its words read better that way.
     """
-    votes = voters.votes(_grey(page))
+    votes = voters.votes(channel(page))
     if votes.probability >= (CLEAR if votes.quarters else SURE_UPRIGHT):
         return _turned(page, votes.quarters, votes.probability)
     return judged(page, votes.probabilities, detect, read)
@@ -63,16 +67,35 @@ def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read:
         if axis == 0 or probabilities[likelier] >= PLAUSIBLE:
             found[likelier] = detect(turned(page, _back(likelier)))
             shown = sample(found[likelier])
-            legible[likelier] = legibility(shown, read)
-            legible[other] = legibility(overturned(shown), read)
+            legible[likelier] = legibility(read(shown))
+            legible[other] = legibility(read(overturned(shown)))
+    likely, least = PLAUSIBLE, legible[0] + MARGIN
+    if max(legible.values()) <= ILLEGIBLE:
+        likely, least = SURE_TURNED, 0.0
     weighed = {
         quarters: float(np.log(probabilities[quarters])) + WEIGHT * legible[quarters]
         for quarters in legible
-        if quarters == 0 or (probabilities[quarters] >= PLAUSIBLE and legible[quarters] >= legible[0] + MARGIN)
+        if quarters == 0 or (probabilities[quarters] >= likely and legible[quarters] >= least)
     }
     best = max(weighed, key=lambda quarters: weighed[quarters])
     shares = np.exp(np.array(list(weighed.values())) - weighed[best])
     return _turned(page, best, float(1 / shares.sum()), found.get(best))
+
+
+def reconsidered(page: Page, seen: Upright, windows: Windows, readings: Sequence[Reading], read: Read) -> Upright:
+    """What was ``seen`` of a page, or the other way up, if it read badly as it was and reads better like that.
+
+    Upside down is what the net may take for upright in a face that it never saw, and be sure. ``windows`` and
+    ``readings`` are of the page as it was seen; they cost nothing more where it reads well.
+    """
+    if seen.windows is not None or legibility(readings) > READS_BADLY:
+        return seen  # what was judged has been read both ways
+    shown = sample(windows)
+    gain = legibility(read(overturned(shown))) - legibility(read(shown))
+    if gain < MARGIN:
+        return seen
+    degrees = (seen.turn.degrees + 180) % 360
+    return Upright(turned(page, degrees), Turn(degrees, float(1 / (1 + np.exp(-WEIGHT * gain)))))
 
 
 def _back(quarters: int) -> int:
@@ -84,9 +107,3 @@ def _turned(page: Page, quarters: int, probability: float, windows: Windows | No
     """The page that came turned clockwise by ``quarters``, turned back."""
     degrees = _back(quarters)
     return Upright(turned(page, degrees), Turn(degrees, probability), windows)
-
-
-def _grey(page: Page) -> Grey:
-    if page.pixels.strides[2] == 0:
-        return np.ascontiguousarray(page.pixels[:, :, 0])
-    return np.asarray(cv2.cvtColor(page.pixels, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,11 +18,14 @@ from engines.documents import specimen
 from engines.errors import OptionsError
 from engines.scribe import detector
 from engines.scribe.engine import TURN_WEIGHTS, WEIGHTS, Scribe
-from engines.scribe.orientation import TurnWeightsError, Voters, returned, turned, upright
+from engines.scribe.grey import channel, greyed
+from engines.scribe.orientation import TurnWeightsError, Voters, judged, returned, turned, upright
 from engines.scribe.orientation.crops import MOST, SIDE, crops
+from engines.scribe.orientation.judge import FEW, legibility, overturned, sample
+from engines.scribe.orientation.upright import MARGIN
 from engines.scribe.orientation.votes import Votes, pooled
 from engines.scribe.recogniser.reader import Recogniser
-from engines.scribe.windows import Reading
+from engines.scribe.windows import HEIGHT, WIDTH, Reading, Windows
 
 GOLDEN = Path(__file__).with_name("golden.npz")
 TURNS = (0, 90, 180, 270)
@@ -170,7 +174,7 @@ print(json.dumps([here, json.loads(os.fdopen(source, "rb").read())]))
 
 def test_both_nets_run_in_a_forked_child() -> None:
     command = [sys.executable, "-c", CANARY, str(WEIGHTS), str(TURN_WEIGHTS), str(GOLDEN)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, cwd=WEIGHTS.parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True, cwd=WEIGHTS.parents[2])
     here, there = json.loads(done.stdout.splitlines()[-1])
     assert there == here
 
@@ -222,6 +226,57 @@ def test_a_doubtful_net_is_heard_where_the_words_agree(recogniser: Recogniser) -
         doubtful[degrees // 90] = 0.75
         answer = upright(rotated(letter(), degrees), Fixed(*doubtful), detector.windows, recogniser.read)
         assert answer.turn.degrees == -degrees % 360
+
+
+def test_a_net_that_is_sure_and_wrong_is_found_out_by_how_the_page_reads(scribe: Scribe) -> None:
+    engine = Scribe()
+    engine.load()
+    engine._voters = Fixed(1 - 3e-7, 1e-7, 1e-7, 1e-7)
+    read = engine.recognize(rotated(letter(), 180))
+    assert read.turn.degrees == 180
+    assert read.turn.confidence > 0.9
+    assert words_of(read) == words_of(scribe.recognize(Page(letter())))
+    engine._voters = Fixed(1e-7, 1e-7, 1e-7, 1 - 3e-7)
+    assert engine.recognize(rotated(letter(), 90)).turn.degrees == 270
+    # What reads well is left as it is, and so is what reads badly both ways.
+    assert engine.recognize(rotated(letter(), 270)).turn.degrees == 90
+    blurred = cv2.GaussianBlur(letter(), (0, 0), 9)
+    engine._voters = Fixed(1 - 3e-7, 1e-7, 1e-7, 1e-7)
+    assert engine.recognize(Page(np.asarray(blurred, np.uint8))).turn.degrees == 0
+
+
+def test_words_are_judged_where_most_windows_show_grain(recogniser: Recogniser) -> None:
+    text = detector.windows(Page(letter()))
+    grain = np.random.default_rng(3).normal(200, 12, (1200, HEIGHT, WIDTH)).clip(0, 255).astype(np.uint8)
+    cut = sample(
+        Windows(
+            np.concatenate([grain, text.pixels]),
+            np.concatenate([np.zeros(1200, np.int32), text.line]),
+            np.zeros(1200 + len(text.width), np.int32),
+            np.concatenate([np.full(1200, WIDTH, np.int32), text.width]),
+            text.rails,
+        )
+    )
+    assert len(cut) == FEW
+    upright, over = (legibility(recogniser.read(shown)) for shown in (cut, overturned(cut)))
+    assert upright > over + MARGIN
+
+
+def test_where_nothing_reads_the_net_must_be_surer(recogniser: Recogniser) -> None:
+    page = Page(np.asarray(cv2.GaussianBlur(letter(), (0, 0), 9), np.uint8))
+    for turned_by, wanted in ((0.99, 0), (0.9995, 180)):
+        doubtful = np.array([(1 - turned_by) / 2, 0.0, turned_by, (1 - turned_by) / 2]).clip(1e-9)
+        assert judged(page, doubtful, detector.windows, recogniser.read).turn.degrees == wanted
+
+
+def test_grey_pages_are_shown_by_the_same_memory_and_colour_is_greyed_as_the_eye_does() -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    page = Page(np.broadcast_to(grey[:, :, None], (3, 4, 3)), number=7, dpi=200.0)
+    assert np.shares_memory(greyed(page).pixels, grey)
+    assert (greyed(page).number, greyed(page).dpi) == (7, 200.0)
+    coloured = np.zeros((1, 3, 3), np.uint8)
+    coloured[0, [0, 1, 2], [0, 1, 2]] = 255
+    assert channel(Page(coloured)).tolist() == [[76, 150, 29]]  # ITU-R BT.601
 
 
 def test_a_net_that_is_sure_asks_nobody() -> None:
