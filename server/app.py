@@ -30,9 +30,14 @@ from server import catalogue, service, telemetry, violations
 from server.admission import Admission
 from server.catalogue import EngineEntry
 from server.comparison import Rules
+from server.door import certificates
+from server.door.audit import audit
+from server.door.guard import Guard
+from server.door.interceptor import Door
 from server.experiments import Experiments
 from server.health import SERVICE_NAME, Health
 from server.hosts import EngineHost
+from server.quotas import Quotas
 from server.records.opening import opened
 from server.records.recorder import Recorder
 from server.service import OcrService
@@ -79,10 +84,9 @@ async def running(
     ocr = OcrService(settings, log)
     health = Health((service.NAME,))
     await health.set(serving=False)
-    grpc_server, address = await _listening(settings, ocr, health)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(grpc_server.stop, _FLUSH_S)
-        (log.info if is_local(address) else log.warning)("listening", address=address)
+        address = await _listening(settings, ocr, health, log, stack)
+        _tell_of(address, settings, log)
         async with _proving(settings, log):
             hosts = await _started(settings, entries, stack)
         server = RunningServer(address, hosts)
@@ -134,9 +138,16 @@ async def serve(settings: Settings, entries: Iterable[EngineEntry] | None = None
             raise
 
 
-async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tuple[grpc.aio.Server, str]:
+async def _listening(
+    settings: Settings, ocr: OcrService, health: Health, log: FilteringBoundLogger, stack: AsyncExitStack
+) -> str:
+    """Answer calls until ``stack`` ends; gives the address."""
+    taken_down = audit(settings.audit.to, log)
+    if taken_down is not None:
+        stack.callback(taken_down.close)
     places = len(settings.engines) * (settings.cells.busy + settings.limits.queue)
     server = grpc.aio.server(
+        interceptors=(Door(Guard(settings.authentication, log), taken_down),),
         options=(
             ("grpc.max_receive_message_length", settings.limits.document_bytes + _MESSAGE_SLACK_BYTES),
             ("grpc.max_send_message_length", -1),
@@ -144,20 +155,39 @@ async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tup
             ("grpc.max_concurrent_streams", places + _SPARE_STREAMS),
             # Two servers on one port would each get some of the calls.
             ("grpc.so_reuseport", 0),
-        )
+        ),
     )
     ocr_pb2_grpc.add_OcrServiceServicer_to_server(ocr, server)
     health.add_to(server)
     reflection.enable_server_reflection((service.NAME, SERVICE_NAME, reflection.SERVICE_NAME), server)
     wanted = settings.listen.address
     try:
-        port = server.add_insecure_port(wanted)
+        port = _bound(server, wanted, settings, log)
     except RuntimeError as error:
         raise SettingsError(
             f"listen.address: can't listen on {wanted!r}: it is taken or is not an address of this host; choose another"
         ) from error
     await server.start()
-    return server, wanted if wanted.startswith("unix") else f"{wanted.rpartition(':')[0]}:{port}"
+    stack.push_async_callback(server.stop, _FLUSH_S)
+    return wanted if wanted.startswith("unix") else f"{wanted.rpartition(':')[0]}:{port}"
+
+
+def _bound(server: grpc.aio.Server, wanted: str, settings: Settings, log: FilteringBoundLogger) -> int:
+    """Take the address, with TLS if the settings say so, and give its port."""
+    if not settings.tls.on:
+        return server.add_insecure_port(wanted)
+    try:
+        credentials = certificates.server_credentials(settings.tls, log)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"tls: {error}") from error
+    return server.add_secure_port(wanted, credentials)
+
+
+def _tell_of(address: str, settings: Settings, log: FilteringBoundLogger) -> None:
+    """Where the server listens; loudly, where others can come in without a credential or in the clear."""
+    credentials, tls = settings.authentication.on, settings.tls.on
+    safe = is_local(address) or (credentials and tls)
+    (log.info if safe else log.warning)("listening", address=address, credentials=credentials, tls=tls)
 
 
 @asynccontextmanager
@@ -186,7 +216,9 @@ async def _proving(settings: Settings, log: FilteringBoundLogger) -> AsyncIterat
 
 async def _started(settings: Settings, entries: Iterable[EngineEntry], stack: AsyncExitStack) -> tuple[EngineHost, ...]:
     """Start the pools; ``stack`` closes them."""
-    hosts = tuple(EngineHost(entry, _pool(settings, entry), _admission(settings)) for entry in entries)
+    quotas = Quotas(settings.quotas)
+    busy, queue = settings.cells.busy, settings.limits.queue
+    hosts = tuple(EngineHost(entry, _pool(settings, entry), Admission(busy, queue, quotas)) for entry in entries)
     for host in hosts:
         stack.push_async_callback(host.pool.close, grace_s=0)
         await host.pool.start()
@@ -273,10 +305,6 @@ def _pool(
         idle=idle or cells.idle,
         layers=Layers(settings.jail.dangerously_without, settings.jail.cgroup_parent),
     )
-
-
-def _admission(settings: Settings) -> Admission:
-    return Admission(settings.cells.busy, settings.limits.queue)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 CloisterError
 ├── DocumentError        the document can't be read; sending it again won't help
 ├── OptionsError         the request asks for what this server does not have
+├── CredentialError      the caller did not show who it is, or asks for what is another's
 ├── OverloadedError      not now; a later try may go well
 ├── DeadlineError        the time for the request ran out
 ├── CellError            the cell that read the document was stopped, or answered nonsense
@@ -49,7 +50,14 @@ class Reason(StrEnum):
     TOO_MANY_PAGES = "TOO_MANY_PAGES"
     UNKNOWN_ENGINE = "UNKNOWN_ENGINE"
     INVALID_OPTIONS = "INVALID_OPTIONS"
+    NO_CREDENTIAL = "NO_CREDENTIAL"
+    INVALID_CREDENTIAL = "INVALID_CREDENTIAL"
+    CREDENTIAL_EXPIRED = "CREDENTIAL_EXPIRED"
+    OTHER_TENANT = "OTHER_TENANT"
     QUEUE_FULL = "QUEUE_FULL"
+    DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
+    RATE_LIMITED = "RATE_LIMITED"
+    TENANT_AT_LIMIT = "TENANT_AT_LIMIT"
     STARTING = "STARTING"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     NO_CELL = "NO_CELL"
@@ -76,7 +84,14 @@ _CODES: Mapping[Reason, grpc.StatusCode] = {
     Reason.TOO_MANY_PAGES: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.UNKNOWN_ENGINE: grpc.StatusCode.NOT_FOUND,
     Reason.INVALID_OPTIONS: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.NO_CREDENTIAL: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.INVALID_CREDENTIAL: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.CREDENTIAL_EXPIRED: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.OTHER_TENANT: grpc.StatusCode.PERMISSION_DENIED,
     Reason.QUEUE_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.DEADLINE_TOO_SHORT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.TENANT_AT_LIMIT: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.STARTING: grpc.StatusCode.UNAVAILABLE,
     Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
     Reason.NO_CELL: grpc.StatusCode.UNAVAILABLE,
@@ -140,10 +155,28 @@ class OptionsError(CloisterError):
     reasons = frozenset({Reason.UNKNOWN_ENGINE, Reason.INVALID_OPTIONS})
 
 
+class CredentialError(CloisterError):
+    """The caller did not show who it is, or asks for what is another's."""
+
+    reasons = frozenset(
+        {Reason.NO_CREDENTIAL, Reason.INVALID_CREDENTIAL, Reason.CREDENTIAL_EXPIRED, Reason.OTHER_TENANT}
+    )
+
+
 class OverloadedError(CloisterError):
     """Not now; a later try may go well."""
 
-    reasons = frozenset({Reason.QUEUE_FULL, Reason.STARTING, Reason.SHUTTING_DOWN, Reason.NO_CELL})
+    reasons = frozenset(
+        {
+            Reason.QUEUE_FULL,
+            Reason.DEADLINE_TOO_SHORT,
+            Reason.RATE_LIMITED,
+            Reason.TENANT_AT_LIMIT,
+            Reason.STARTING,
+            Reason.SHUTTING_DOWN,
+            Reason.NO_CELL,
+        }
+    )
 
 
 class DeadlineError(CloisterError):
@@ -184,6 +217,7 @@ _TYPES: Mapping[str, type[CloisterError]] = {
     for type_ in (
         DocumentError,
         OptionsError,
+        CredentialError,
         OverloadedError,
         DeadlineError,
         CellError,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from jail.errors import JailError
 from jail.result import Result, Status
-from server.admission import Deadline
+from server.admission import Deadline, Place
 from server.errors import CellError, CloisterError, OverloadedError, Reason
 from server.hosts import EngineHost
 from server.replies import MalformedReplyError, ReplyChecker
@@ -26,21 +27,32 @@ _STOPS = {
 
 
 async def replies(
-    host: EngineHost, document: bytes, task: cell_pb2.Task, deadline: Deadline, record: RequestRecord
+    host: EngineHost,
+    document: bytes,
+    task: cell_pb2.Task,
+    deadline: Deadline,
+    record: RequestRecord,
+    *,
+    place: Place | None = None,
 ) -> AsyncGenerator[cell_pb2.Outline | ocr_pb2.Page | bytes, None]:
     """Yield what one cell answers, as it comes: an outline, pages, parts of a PDF. ``record`` is filled in.
 
+    The cell is a turn of ``place``, where the request holds one.
     Raises `DocumentError`, `CellError`, `DeadlineError`, `OverloadedError`. To leave early, close the iterator: that
     kills the cell.
     """
     checker = ReplyChecker(task)
     record.phase = Phase.WAITING
     try:
-        async with host.pool.run(task.SerializeToString(), document, timeout_s=deadline.remaining_s) as run:
+        async with AsyncExitStack() as stack:
+            waited_s = await stack.enter_async_context(place.turn()) if place is not None else 0.0
+            run = await stack.enter_async_context(
+                host.pool.run(task.SerializeToString(), document, timeout_s=deadline.remaining_s)
+            )
             record.phase = Phase.READING
             if run.ended is not None:
                 record.ended.append(run.ended)
-            record.stages_s["queue"] = run.waited_s
+            record.stages_s["queue"] = waited_s + run.waited_s
             if run.set_up is not None:
                 record.stages_s["cell_setup"] = run.set_up.seconds
             async for payload in run:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from time import perf_counter
@@ -16,10 +15,12 @@ from structlog.typing import FilteringBoundLogger
 
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
-from server import files, reading
-from server.admission import Deadline
+from server import files, reading, uploads
+from server.admission import Deadline, Place
+from server.door import caller
 from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
 from server.experiments import Experiments
+from server.fairness import Priority
 from server.hosts import EngineHost
 from server.renderings import PAGE_BREAK
 from server.settings import Settings
@@ -32,9 +33,13 @@ NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
 _DEFAULT_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
 _KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, *files.OUTPUTS)
 _KNOWN_EXISTING_TEXT = frozenset(ocr_pb2.ExistingText.values())
+_PRIORITIES: Mapping[ocr_pb2.Priority.ValueType, Priority] = {
+    ocr_pb2.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,
+    ocr_pb2.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    ocr_pb2.PRIORITY_BATCH: Priority.BATCH,
+}
 _RETRY_WHILE_STARTING_S = 2.0
 _RETRY_ELSEWHERE_S = 1.0
-_LINGER_S = 2.0
 
 # grpc.aio's own stubs leave request and response types of a context open.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -115,9 +120,9 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             outputs = request.options.outputs or _DEFAULT_OUTPUTS
             response = ocr_pb2.RecognizeResponse()
             read: list[ocr_pb2.Page] = []
-            with host.admission.place():
+            with self._place(host, request.options, call) as place:
                 _check_not_empty(request.document)
-                document = self._reading(host, request.document, task, call)
+                document = self._reading(host, request.document, task, call, place)
                 async with aclosing(document.parts()) as parts:
                     async for part in parts:
                         if isinstance(part, ocr_pb2.Page):
@@ -136,16 +141,16 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         self, request_iterator: AsyncIterator[ocr_pb2.RecognizeStreamRequest], context: Context
     ) -> None:
         requests = aiter(request_iterator)
-        async with self._call("RecognizeStream", context) as call, _lingering(requests):
-            options = await _options(requests)
+        async with self._call("RecognizeStream", context) as call, uploads.lingering(requests):
+            options = await uploads.options(requests)
             host, task = self._chosen(options, call)
             outputs = options.outputs or _DEFAULT_OUTPUTS
             keeps = self._is_shadowed(call, task) or not set(outputs).isdisjoint(files.OUTPUTS)
             read: list[ocr_pb2.Page] = []
             # The place is taken before the bytes are: what is being received is bounded with what waits.
-            with host.admission.place():
+            with self._place(host, options, call) as place:
                 received = await self._received(requests, call)
-                document = self._reading(host, received, task, call)
+                document = self._reading(host, received, task, call, place)
                 async with aclosing(document.parts()) as parts:
                     async for part in parts:
                         if isinstance(part, ocr_pb2.Outline):
@@ -189,7 +194,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         assert task is not None, "an RPC runs in a task"
         limits = self._settings.limits
         deadline = Deadline.of_call(context.time_remaining(), limits.deadline_s, limits.deadline_cap_s)
-        record = RequestRecord(request_id=uuid.uuid4().hex, rpc=rpc, peer=context.peer())
+        record = RequestRecord(request_id=caller.current().request_id, rpc=rpc, peer=context.peer())
         call = _Call(record, deadline, task)
         self._calls.add(call)
         self._no_calls.clear()
@@ -252,15 +257,20 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
                 {"limit": str(limit)},
             )
 
-    def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: _Call) -> Reading:
+    @staticmethod
+    def _place(host: EngineHost, options: ocr_pb2.RecognizeOptions, call: _Call) -> AbstractContextManager[Place]:
+        """Of the request that asks with ``options``, once they have been checked."""
+        context = options.context
+        return host.admission.place(call.deadline, context.tenant, _PRIORITIES[context.priority])
+
+    def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: _Call, place: Place) -> Reading:
         """``document`` on its way through the cells that are free: at least one, for which it may have to wait.
 
         One alone where others wait for cells. Whether a shadow follows makes no difference to the caller.
         """
         cells = self._settings.cells
-        free = cells.busy - host.pool.busy_cells
-        most = 1 if host.admission.waiting else max(1, min(cells.per_document, free))
-        return Reading(host, document, task, call.deadline, call.record, most)
+        most = max(1, min(cells.per_document, host.admission.free))
+        return Reading(host, document, task, call.deadline, call.record, most, place)
 
     def _is_shadowed(self, call: _Call, task: cell_pb2.Task) -> bool:
         """Whether a candidate is to read the document too. Only words can be compared."""
@@ -289,8 +299,14 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         context.add_done_callback(lambda _: shadow.offer(control))  # type: ignore[arg-type]
 
     def _chosen(self, options: ocr_pb2.RecognizeOptions, call: _Call) -> tuple[EngineHost, cell_pb2.Task]:
-        """The engine that ``options`` ask for or flags choose, and what its cell is told."""
+        """The engine that ``options`` ask for or flags choose, and what its cell is told.
+
+        From here on their context names the tenant that the caller's credential is for.
+        """
         self._check_serving()
+        options.context.tenant = caller.current().tenant(options.context.tenant)
+        if options.context.priority not in _PRIORITIES:
+            raise OptionsError(Reason.INVALID_OPTIONS, "context.priority has a value that is not known here")
         name = options.engine or self._settings.default
         if self._experiments is not None and (not options.engine or options.engine in self._hosts):
             call.record.assignment = self._experiments.assign(options.engine, options.context, call.record.request_id)
@@ -310,30 +326,6 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         outputs = files.asked_of_cell(options.outputs or _DEFAULT_OUTPUTS)
         limits = self._settings.limits
         return host, cell_pb2.Task(outputs=outputs, max_pixels=limits.pixels, max_pages=limits.pages, pdf=options.pdf)
-
-
-@asynccontextmanager
-async def _lingering(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> AsyncIterator[None]:
-    """Before a refusal is sent, take what its caller still sends, and drop it.
-
-    A caller that is cut off in mid-send may see that failure instead of the refusal; grpc.aio's clients do. HTTP
-    servers linger for the same reason.
-    """
-    try:
-        yield
-    except CloisterError:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
-                async for _ in requests:
-                    pass
-        raise
-
-
-async def _options(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> ocr_pb2.RecognizeOptions:
-    first = await anext(requests, None)
-    if first is None or first.WhichOneof("part") != "options":
-        raise OptionsError(Reason.INVALID_OPTIONS, "the first message of a stream must hold the options")
-    return first.options
 
 
 def _check_not_empty(document: bytes | bytearray) -> None:

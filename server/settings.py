@@ -15,12 +15,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from jail.layers import Layer
+from server import sizing
+from server.door.settings import Audit, Authentication, Tls
+from server.quotas import QuotaSettings
+from server.section import Section as _Section
 
 ENVIRONMENT_PREFIX = "CLOISTER_"
 _NESTED = "__"
@@ -41,24 +45,13 @@ class LogFormat(StrEnum):
     CONSOLE = "console"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
 class Listen(_Section):
     address: str = "127.0.0.1:50051"
-    """host:port with a loopback host, or unix:/path; port 0 takes a free one"""
-    beyond_loopback: bool = False
-    """true lets hosts on the network connect; there is no authentication and no TLS here: put a proxy before it"""
-
-    @model_validator(mode="after")
-    def _stays_on_this_host(self) -> Listen:
-        if not is_local(self.address) and not self.beyond_loopback:
-            raise ValueError(
-                f"{self.address!r} can be reached from other hosts; take 127.0.0.1, [::1], localhost or unix:/path, or"
-                " set listen.beyond_loopback = true if a proxy guards it"
-            )
-        return self
+    """host:port, or unix:/path; a host that others can reach takes credentials and TLS; port 0 takes a free one"""
+    dangerously_without_credentials: bool = False
+    """true lets whoever can reach the address from other hosts call, as whomever they say they are"""
+    dangerously_without_tls: bool = False
+    """true takes calls from other hosts in the clear, documents and credentials: for where a proxy or mesh has TLS"""
 
 
 class Limits(_Section):
@@ -68,9 +61,9 @@ class Limits(_Section):
     """pixels of one page, refused from its header before it is decoded"""
     pages: Annotated[int, Field(gt=0)] = 100
     """pages of one document"""
-    queue: Annotated[int, Field(ge=0)] = 16
+    queue: Annotated[int, Field(ge=0)] = 8
     """requests of one engine that may wait for a cell; further ones are refused with QUEUE_FULL. Each waiting one holds
-    its document in memory"""
+    its document in memory, and makes those after it wait longer"""
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     """seconds a request may take when its caller sets no deadline"""
     deadline_cap_s: Annotated[float, Field(gt=0)] = 300.0
@@ -85,16 +78,21 @@ class Limits(_Section):
         return self
 
 
+def _sized(given: dict[str, Any]) -> int:
+    """Cells that this host can hold; of any size where the one given is not valid, which is told elsewhere."""
+    return sizing.cells(given.get("memory_bytes", 1024 * _MIB))
+
+
 class Cells(_Section):
-    busy: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    """cells of one engine that work at the same time; by default one for each CPU"""
-    idle: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    """cells of one engine kept ready; by default one for each CPU"""
-    per_document: Annotated[int, Field(gt=0)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    """cells of one engine that may read the pages of one document at the same time, where they are free; by default one
-    for each CPU"""
     memory_bytes: Annotated[int, Field(ge=64 * _MIB)] = 1024 * _MIB
     """memory one cell may take before it is killed, 64 MiB or more; an engine that needs more gets what it needs"""
+    busy: Annotated[int, Field(gt=0)] = Field(default_factory=_sized)
+    """cells of one engine that work at the same time; by default one for each CPU, as far as memory goes"""
+    idle: Annotated[int, Field(gt=0)] = Field(default_factory=_sized)
+    """cells of one engine kept ready; by default as many as may be busy by default"""
+    per_document: Annotated[int, Field(gt=0)] = Field(default_factory=_sized)
+    """cells of one engine that may read the pages of one document at the same time, where they are free; by default as
+    many as may be busy by default"""
     pids: Annotated[int, Field(gt=0)] = 1
     """processes and threads one cell may have"""
     cpu_s: Annotated[int, Field(gt=0)] = 300
@@ -173,7 +171,11 @@ class Settings(BaseSettings):
     engine: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """options of each engine, as it defines them: [engine.NAME]"""
     listen: Listen = Field(default_factory=Listen)
+    tls: Tls = Field(default_factory=Tls)
+    authentication: Authentication = Field(default_factory=Authentication)
+    audit: Audit = Field(default_factory=Audit)
     limits: Limits = Field(default_factory=Limits)
+    quotas: QuotaSettings = Field(default_factory=QuotaSettings)
     cells: Cells = Field(default_factory=Cells)
     jail: Jail = Field(default_factory=Jail)
     experiments: Experiments = Field(default_factory=Experiments)
@@ -187,6 +189,25 @@ class Settings(BaseSettings):
         if len(set(names)) != len(names):
             raise ValueError("an engine is named twice; name each once")
         return names
+
+    @model_validator(mode="after")
+    def _others_show_who_they_are(self) -> Settings:
+        if self.authentication.certificates and self.tls.clients_ca is None:
+            raise ValueError("authentication.certificates is true but no tls.clients_ca says whose; name that")
+        if is_local(self.listen.address):
+            return self
+        where = f"listen.address {self.listen.address!r} can be reached from other hosts"
+        if not self.authentication.on and not self.listen.dangerously_without_credentials:
+            raise ValueError(
+                f"{where}; set authentication.keys, authentication.jwks or authentication.certificates, or take"
+                " 127.0.0.1, [::1], localhost or unix:/path; listen.dangerously_without_credentials lets everybody call"
+            )
+        if not self.tls.on and not self.listen.dangerously_without_tls:
+            raise ValueError(
+                f"{where}; set tls.certificate and tls.key; where a proxy or mesh has TLS,"
+                " listen.dangerously_without_tls takes calls in the clear"
+            )
+        return self
 
     @model_validator(mode="after")
     def _default_is_enabled(self) -> Settings:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from server import reading
-from server.admission import Deadline
+from server.admission import Deadline, Place
 from server.hosts import EngineHost
 from server.telemetry import RequestRecord
 
@@ -27,7 +27,8 @@ Part: TypeAlias = "ocr_pb2.Outline | ocr_pb2.Page"
 class Reading:
     """One document on its way through cells. ``cells`` bounds how many read it at a time.
 
-    ``record`` is filled in as it goes. ``pdf`` is the PDF, where one was wanted, once `parts` has ended.
+    Each takes a turn of ``place``, where the request holds one. ``record`` is filled in as it goes. ``pdf`` is the PDF,
+    where one was wanted, once `parts` has ended.
     """
 
     host: EngineHost
@@ -36,6 +37,7 @@ class Reading:
     deadline: Deadline
     record: RequestRecord
     cells: int = 1
+    place: Place | None = None
     pdf: bytearray = field(default_factory=bytearray)
 
     async def parts(self) -> AsyncGenerator[Part, None]:
@@ -86,7 +88,8 @@ class Reading:
 
     async def _replies(self, task: cell_pb2.Task, record: RequestRecord) -> AsyncGenerator[Part, None]:
         """One cell's outline and pages; the PDF that it makes is taken out."""
-        async with aclosing(reading.replies(self.host, self.document, task, self.deadline, record)) as replies:
+        one_cell = reading.replies(self.host, self.document, task, self.deadline, record, place=self.place)
+        async with aclosing(one_cell) as replies:
             async for reply in replies:
                 match reply:
                     case cell_pb2.Outline():

@@ -21,12 +21,14 @@ def problems(tmp_path: Path, text: str) -> str:
 def test_the_defaults_listen_on_this_host_alone_and_give_up_no_layer() -> None:
     settings = load()
     assert is_local(settings.listen.address)
-    assert not settings.listen.beyond_loopback
+    assert not settings.listen.dangerously_without_credentials
+    assert not settings.listen.dangerously_without_tls
     assert not settings.jail.dangerously_without
 
 
 def test_the_example_file_shows_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr("server.sizing.cpus", lambda: 2)
+    monkeypatch.setattr("server.sizing.memory", lambda: 4 << 30)
     example = load(ROOT / "deploy/cloister.toml")
     assert example == Settings()
     text = (ROOT / "deploy/cloister.toml").read_text()
@@ -44,13 +46,33 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "192.0.2.7:1", "example.com:1", ":50051"])
-def test_an_address_that_others_can_reach_is_refused(tmp_path: Path, address: str) -> None:
-    assert "listen.beyond_loopback" in problems(tmp_path, f'[listen]\naddress = "{address}"')
+def test_an_address_that_others_can_reach_is_refused_without_credentials_and_tls(tmp_path: Path, address: str) -> None:
+    listen = f'[listen]\naddress = "{address}"\n'
+    credentials = '[authentication]\nkeys = "keys"\n'
+    tls = '[tls]\ncertificate = "server.pem"\nkey = "server.key"\n'
+    assert "listen.dangerously_without_credentials" in problems(tmp_path, listen)
+    assert "listen.dangerously_without_credentials" in problems(tmp_path, listen + tls)
+    assert "listen.dangerously_without_tls" in problems(tmp_path, listen + credentials)
+    path = tmp_path / "cloister.toml"
+    path.write_text(listen + credentials + tls)
+    assert load(path).listen.address == address
+
+
+@pytest.mark.parametrize(
+    ("off", "missing"),
+    [
+        ("dangerously_without_tls = true", "listen.dangerously_without_credentials"),
+        ("dangerously_without_credentials = true", "listen.dangerously_without_tls"),
+    ],
+)
+def test_each_protection_is_given_up_by_its_own_name(tmp_path: Path, off: str, missing: str) -> None:
+    assert missing in problems(tmp_path, f'[listen]\naddress = "0.0.0.0:1"\n{off}')
 
 
 def test_an_address_that_others_can_reach_is_taken_on_demand(tmp_path: Path) -> None:
     path = tmp_path / "cloister.toml"
-    path.write_text('[listen]\naddress = "0.0.0.0:50051"\nbeyond_loopback = true')
+    given_up = "dangerously_without_credentials = true\ndangerously_without_tls = true"
+    path.write_text(f'[listen]\naddress = "0.0.0.0:50051"\n{given_up}')
     assert load(path).listen.address == "0.0.0.0:50051"
 
 
@@ -70,6 +92,11 @@ def test_an_address_of_this_host_is_taken(address: str) -> None:
         ('[jail]\ndangerously_without = ["seccmp"]', ["jail.dangerously_without", "'seccomp'"]),
         ('default_engine = "other"', ["default_engine 'other'"]),
         ("engines = []", ["engines"]),
+        ('[tls]\ncertificate = "server.pem"', ["tls", "certificate and key"]),
+        ('[tls]\nclients_ca = "ca.pem"', ["tls", "certificate and key"]),
+        ('[authentication]\njwks = "jwks.json"', ["authentication", "audience"]),
+        ("[authentication]\ncertificates = true", ["tls.clients_ca"]),
+        ("[quotas.tenants.acme]\nat_once = -1", ["quotas.tenants.acme.at_once", "greater than or equal to 0"]),
         ("[limits", ["not TOML", "cloister.toml"]),
     ],
 )

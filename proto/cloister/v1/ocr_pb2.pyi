@@ -90,6 +90,30 @@ EXISTING_TEXT_ADD: ExistingText.ValueType  # 3
 """They are read, and what is read is added to what they hold."""
 Global___ExistingText: _TypeAlias = ExistingText  # noqa: Y015
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Means PRIORITY_INTERACTIVE."""
+    PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
+    """Somebody waits for the answer."""
+    PRIORITY_BATCH: _Priority.ValueType  # 2
+    """Nobody does: goes after all interactive requests but for one turn in eight, and is the first to be refused."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Which requests wait for which, when there are more than cells."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Means PRIORITY_INTERACTIVE."""
+PRIORITY_INTERACTIVE: Priority.ValueType  # 1
+"""Somebody waits for the answer."""
+PRIORITY_BATCH: Priority.ValueType  # 2
+"""Nobody does: goes after all interactive requests but for one turn in eight, and is the first to be refused."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 @_typing.final
 class RecognizeOptions(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -163,7 +187,9 @@ class RequestContext(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     MAY_BE_KEPT_FIELD_NUMBER: _builtins.int
     PAGES_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
+    """May be left empty where the caller has a credential: it says whose the request is, and no other may be named here."""
     document_kind: _builtins.str
     """"receipt", "contract"... : the caller's own names."""
     client: _builtins.str
@@ -176,6 +202,7 @@ class RequestContext(_message.Message):
     """
     pages: _builtins.int
     """How many pages the document has. No server counts them before its engine is chosen; 0 says nothing."""
+    priority: Global___Priority.ValueType
     def __init__(
         self,
         *,
@@ -185,10 +212,11 @@ class RequestContext(_message.Message):
         key: _builtins.str = ...,
         may_be_kept: _builtins.bool = ...,
         pages: _builtins.int = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "may_be_kept", b"may_be_kept", "pages", b"pages", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "document_kind", b"document_kind", "key", b"key", "may_be_kept", b"may_be_kept", "pages", b"pages", "priority", b"priority", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

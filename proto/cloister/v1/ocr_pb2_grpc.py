@@ -33,11 +33,17 @@ class OcrServiceStub:
     INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
     ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
     NOT_FOUND           UNKNOWN_ENGINE
-    RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+    UNAUTHENTICATED     NO_CREDENTIAL, INVALID_CREDENTIAL, CREDENTIAL_EXPIRED
+    PERMISSION_DENIED   OTHER_TENANT: the context names a tenant that is not the credential's
+    RESOURCE_EXHAUSTED  QUEUE_FULL, RATE_LIMITED, TENANT_AT_LIMIT, DEADLINE_TOO_SHORT: the deadline can't be met, so the
+    document was not begun (all retry); CELL_OUT_OF_MEMORY
     DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
     UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
     INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
     A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+
+    On a server that wants credentials, calls carry an API key or a JWT in the metadata, "authorization: Bearer ...", or
+    come over a connection with a client's certificate.
     """
 
     def __init__(self, channel):
@@ -71,11 +77,17 @@ class OcrServiceServicer:
     INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
     ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
     NOT_FOUND           UNKNOWN_ENGINE
-    RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+    UNAUTHENTICATED     NO_CREDENTIAL, INVALID_CREDENTIAL, CREDENTIAL_EXPIRED
+    PERMISSION_DENIED   OTHER_TENANT: the context names a tenant that is not the credential's
+    RESOURCE_EXHAUSTED  QUEUE_FULL, RATE_LIMITED, TENANT_AT_LIMIT, DEADLINE_TOO_SHORT: the deadline can't be met, so the
+    document was not begun (all retry); CELL_OUT_OF_MEMORY
     DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
     UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
     INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
     A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+
+    On a server that wants credentials, calls carry an API key or a JWT in the metadata, "authorization: Bearer ...", or
+    come over a connection with a client's certificate.
     """
 
     def Recognize(self, request, context):
@@ -134,11 +146,17 @@ class OcrService:
     INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
     ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
     NOT_FOUND           UNKNOWN_ENGINE
-    RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+    UNAUTHENTICATED     NO_CREDENTIAL, INVALID_CREDENTIAL, CREDENTIAL_EXPIRED
+    PERMISSION_DENIED   OTHER_TENANT: the context names a tenant that is not the credential's
+    RESOURCE_EXHAUSTED  QUEUE_FULL, RATE_LIMITED, TENANT_AT_LIMIT, DEADLINE_TOO_SHORT: the deadline can't be met, so the
+    document was not begun (all retry); CELL_OUT_OF_MEMORY
     DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
     UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
     INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
     A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+
+    On a server that wants credentials, calls carry an API key or a JWT in the metadata, "authorization: Bearer ...", or
+    come over a connection with a client's certificate.
     """
 
     @staticmethod

@@ -34,11 +34,17 @@ class OcrServiceStub:
       INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
                           ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
       NOT_FOUND           UNKNOWN_ENGINE
-      RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+      UNAUTHENTICATED     NO_CREDENTIAL, INVALID_CREDENTIAL, CREDENTIAL_EXPIRED
+      PERMISSION_DENIED   OTHER_TENANT: the context names a tenant that is not the credential's
+      RESOURCE_EXHAUSTED  QUEUE_FULL, RATE_LIMITED, TENANT_AT_LIMIT, DEADLINE_TOO_SHORT: the deadline can't be met, so the
+                          document was not begun (all retry); CELL_OUT_OF_MEMORY
       DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
       UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
       INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
     A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+
+    On a server that wants credentials, calls carry an API key or a JWT in the metadata, "authorization: Bearer ...", or
+    come over a connection with a client's certificate.
     """
 
     @_typing.overload
@@ -63,11 +69,17 @@ class OcrServiceAsyncStub(OcrServiceStub):
       INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
                           ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
       NOT_FOUND           UNKNOWN_ENGINE
-      RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+      UNAUTHENTICATED     NO_CREDENTIAL, INVALID_CREDENTIAL, CREDENTIAL_EXPIRED
+      PERMISSION_DENIED   OTHER_TENANT: the context names a tenant that is not the credential's
+      RESOURCE_EXHAUSTED  QUEUE_FULL, RATE_LIMITED, TENANT_AT_LIMIT, DEADLINE_TOO_SHORT: the deadline can't be met, so the
+                          document was not begun (all retry); CELL_OUT_OF_MEMORY
       DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
       UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
       INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
     A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+
+    On a server that wants credentials, calls carry an API key or a JWT in the metadata, "authorization: Bearer ...", or
+    come over a connection with a client's certificate.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -88,11 +100,17 @@ class OcrServiceServicer(metaclass=_abc_1.ABCMeta):
       INVALID_ARGUMENT    EMPTY_DOCUMENT, NOT_AN_IMAGE, UNSUPPORTED_DOCUMENT, DAMAGED_DOCUMENT, DOCUMENT_TOO_LARGE,
                           ENCRYPTED_DOCUMENT, SIGNED_DOCUMENT, TOO_MANY_PIXELS, TOO_MANY_PAGES, INVALID_OPTIONS
       NOT_FOUND           UNKNOWN_ENGINE
-      RESOURCE_EXHAUSTED  QUEUE_FULL (retry), CELL_OUT_OF_MEMORY
+      UNAUTHENTICATED     NO_CREDENTIAL, INVALID_CREDENTIAL, CREDENTIAL_EXPIRED
+      PERMISSION_DENIED   OTHER_TENANT: the context names a tenant that is not the credential's
+      RESOURCE_EXHAUSTED  QUEUE_FULL, RATE_LIMITED, TENANT_AT_LIMIT, DEADLINE_TOO_SHORT: the deadline can't be met, so the
+                          document was not begun (all retry); CELL_OUT_OF_MEMORY
       DEADLINE_EXCEEDED   DEADLINE_EXCEEDED, CELL_OUT_OF_TIME
       UNAVAILABLE         STARTING, SHUTTING_DOWN, NO_CELL (all retry), CELL_KILLED
       INTERNAL            CELL_BROKE_POLICY, CELL_CRASHED, MALFORMED_REPLY, INTERNAL
     A message much larger than the server's limit is refused by gRPC itself: RESOURCE_EXHAUSTED, without an ErrorInfo.
+
+    On a server that wants credentials, calls carry an API key or a JWT in the metadata, "authorization: Bearer ...", or
+    come over a connection with a client's certificate.
     """
 
     @_abc_1.abstractmethod
