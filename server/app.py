@@ -27,6 +27,7 @@ from jail.errors import JailError
 from jail.pool import Pool
 from jail.spec import Layers, Limits
 from server import catalogue, service, telemetry, violations
+from server.addresses import is_local
 from server.admission import Admission
 from server.catalogue import EngineEntry
 from server.comparison import Rules
@@ -41,7 +42,7 @@ from server.quotas import Quotas
 from server.records.opening import opened
 from server.records.recorder import Recorder
 from server.service import OcrService
-from server.settings import Settings, SettingsError, is_local
+from server.settings import Settings, SettingsError
 from server.shadow import Shadow
 
 # What a request may hold beside its document: options, and room for us to refuse one a little too large ourselves.

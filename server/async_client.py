@@ -11,6 +11,7 @@ from typing import Self
 import grpc
 
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
+from server.access import Access
 from server.admission import Deadline
 from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
 from server.renderings import PAGE_BREAK
@@ -19,14 +20,14 @@ from server.renderings import PAGE_BREAK
 class AsyncClient:
     """`server.client.Client` for asyncio."""
 
-    def __init__(
-        self, address: str, *, deadline_s: float = DEADLINE_S, credentials: grpc.ChannelCredentials | None = None
-    ) -> None:
+    def __init__(self, address: str, *, deadline_s: float = DEADLINE_S, access: Access | None = None) -> None:
         self._deadline_s = deadline_s
+        self._access = access = Access.from_environment() if access is None else access
+        credentials, options = access.credentials(address), (*CHANNEL_OPTIONS, *access.options)
         self._channel = (
-            grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+            grpc.aio.insecure_channel(address, options)
             if credentials is None
-            else grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
+            else grpc.aio.secure_channel(address, credentials, options)
         )
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
 
@@ -51,7 +52,9 @@ class AsyncClient:
             try:
                 if progress is not None:
                     return await self._followed(request, deadline, progress)
-                return await self._stub.Recognize(request, timeout=deadline.remaining_s)
+                return await self._stub.Recognize(
+                    request, timeout=deadline.remaining_s, metadata=self._access.metadata()
+                )
             except grpc.aio.AioRpcError as error:
                 refusal = cloister_error(error)
                 wait_s = pause_s(refusal, attempt, deadline)
@@ -68,7 +71,9 @@ class AsyncClient:
         response = ocr_pb2.RecognizeResponse()
         files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         pages = 0
-        async for part in self._stub.RecognizeStream(requests, timeout=deadline.remaining_s):
+        async for part in self._stub.RecognizeStream(
+            requests, timeout=deadline.remaining_s, metadata=self._access.metadata()
+        ):
             match part.WhichOneof("part"):
                 case "outline":
                     pages = part.outline.pages
@@ -98,13 +103,18 @@ class AsyncClient:
     ) -> AsyncPageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
         requests = _requests(options_of(engine, outputs, pdf, context), document)
-        return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
+        timeout_s = deadline_s or self._deadline_s
+        return AsyncPageStream(
+            self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=self._access.metadata())
+        )
 
     async def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
         """The engines of the server. Raises `CloisterError`."""
         try:
             response = await self._stub.ListEngines(
-                ocr_pb2.ListEnginesRequest(), timeout=deadline_s or self._deadline_s
+                ocr_pb2.ListEnginesRequest(),
+                timeout=deadline_s or self._deadline_s,
+                metadata=self._access.metadata(),
             )
         except grpc.aio.AioRpcError as error:
             raise cloister_error(error) from error

@@ -35,6 +35,7 @@ _SERVICE_CONFIG = {
         }
     ]
 }
+_WORTH_WAITING = (Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.TENANT_AT_LIMIT)
 CHANNEL_OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", -1),
@@ -64,7 +65,7 @@ def chunks(document: bytes) -> Iterator[bytes]:
 
 def pause_s(refusal: CloisterError, attempt: int, deadline: Deadline) -> float | None:
     """Seconds to wait before another attempt; None where none is left, or it would not help or come too late."""
-    if refusal.reason != Reason.QUEUE_FULL or refusal.retry_after_s is None or attempt == _ATTEMPTS:
+    if refusal.reason not in _WORTH_WAITING or refusal.retry_after_s is None or attempt == _ATTEMPTS:
         return None
     wait_s = refusal.retry_after_s * random.uniform(1, 1 + _JITTER)
     return wait_s if wait_s < deadline.remaining_s else None

@@ -22,6 +22,7 @@ from typing import Self
 import grpc
 
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
+from server.access import Access
 from server.admission import Deadline
 from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
 
@@ -29,17 +30,18 @@ from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, co
 class Client:
     """Calls the server at ``address``, a gRPC target such as ``localhost:50051`` or ``unix:/run/cloister.sock``.
 
-    ``deadline_s`` holds for calls that name none. ``credentials`` are for a server behind a proxy with TLS.
+    ``deadline_s`` holds for calls that name none. ``access`` is what the server wants to see, by default
+    as the environment says. Raises `AccessError` where that can't be used.
     """
 
-    def __init__(
-        self, address: str, *, deadline_s: float = DEADLINE_S, credentials: grpc.ChannelCredentials | None = None
-    ) -> None:
+    def __init__(self, address: str, *, deadline_s: float = DEADLINE_S, access: Access | None = None) -> None:
         self._deadline_s = deadline_s
+        self._access = access = Access.from_environment() if access is None else access
+        credentials, options = access.credentials(address), (*CHANNEL_OPTIONS, *access.options)
         self._channel = (
-            grpc.insecure_channel(address, CHANNEL_OPTIONS)
+            grpc.insecure_channel(address, options)
             if credentials is None
-            else grpc.secure_channel(address, credentials, CHANNEL_OPTIONS)
+            else grpc.secure_channel(address, credentials, options)
         )
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
 
@@ -58,7 +60,7 @@ class Client:
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
-                return self._stub.Recognize(request, timeout=deadline.remaining_s)
+                return self._stub.Recognize(request, timeout=deadline.remaining_s, metadata=self._access.metadata())
             except grpc.RpcError as error:
                 refusal = cloister_error(error)
                 wait_s = pause_s(refusal, attempt, deadline)
@@ -79,12 +81,17 @@ class Client:
     ) -> PageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
         requests = _requests(options_of(engine, outputs, pdf, context), document)
-        return PageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
+        timeout_s = deadline_s or self._deadline_s
+        return PageStream(self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=self._access.metadata()))
 
     def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
         """The engines of the server. Raises `CloisterError`."""
         try:
-            response = self._stub.ListEngines(ocr_pb2.ListEnginesRequest(), timeout=deadline_s or self._deadline_s)
+            response = self._stub.ListEngines(
+                ocr_pb2.ListEnginesRequest(),
+                timeout=deadline_s or self._deadline_s,
+                metadata=self._access.metadata(),
+            )
         except grpc.RpcError as error:
             raise cloister_error(error) from error
         return tuple(response.engines)

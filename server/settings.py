@@ -7,7 +7,6 @@ the environment. ``deploy/cloister.toml`` shows all of them. A mistake in any is
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from jail.layers import Layer
 from server import sizing
+from server.addresses import is_local
 from server.door.settings import Audit, Authentication, Tls
 from server.quotas import QuotaSettings
 from server.section import Section as _Section
@@ -263,19 +263,6 @@ def load(path: Path | None = None) -> Settings:
     except SourceError as error:
         example = f"{ENVIRONMENT_PREFIX}ENGINES='[\"scribe\"]'"
         raise SettingsError(f"environment: {error}; give lists as JSON, as in {example}") from error
-
-
-def is_local(address: str) -> bool:
-    """Whether only this host can reach ``address``: a loopback host or a unix socket."""
-    if address.startswith(("unix:", "unix-abstract:")):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _toml(path: Path) -> dict[str, object]:

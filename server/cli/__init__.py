@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import attack, boxes, compare, doctor, ocr, policy, ramp, serve, shadow
+from server.cli import attack, boxes, compare, doctor, keys, ocr, policy, ramp, serve, shadow
 
 app = typer.Typer(
     name="cloister",
@@ -17,6 +17,7 @@ app.command("serve")(serve.serve)
 app.command("ocr")(ocr.ocr)
 app.command("boxes")(boxes.boxes)
 app.command("compare")(compare.compare)
+app.add_typer(keys.keys)
 app.add_typer(shadow.shadow)
 app.command("ramp")(ramp.ramp)
 app.command("doctor")(doctor.doctor)

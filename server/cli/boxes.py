@@ -9,11 +9,17 @@ from typing import Annotated
 import typer
 
 from cloister.v1.ocr_pb2 import RecognizeResponse
+from server.access import Access
 from server.cli.common import (
+    CaOption,
+    CertificateOption,
     ConfigOption,
     EngineOption,
     Exit,
+    KeyOption,
     ServerOption,
+    TokenFileOption,
+    access_of,
     complain,
     connected,
     explained,
@@ -26,6 +32,10 @@ def boxes(
     file: Annotated[str, typer.Argument(help="The document; - is standard input.", metavar="FILE")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")],
     server: ServerOption = None,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    token_file: TokenFileOption = None,
     engine: EngineOption = "",
     config: ConfigOption = None,
 ) -> None:
@@ -36,13 +46,17 @@ def boxes(
     with explained():
         try:
             document = read_document(file)
-            response = asyncio.run(_recognize(document, server, engine, config))
+            response = asyncio.run(
+                _recognize(document, server, access_of(ca, certificate, key, token_file), engine, config)
+            )
             output.write_bytes(drawing.draw(document, response.pages))
         except (CloisterError, OSError) as error:
             complain(file, error)
             raise typer.Exit(Exit.FAILED) from error
 
 
-async def _recognize(document: bytes, server: str | None, engine: str, config: Path | None) -> RecognizeResponse:
-    async with connected(server, config) as client:
+async def _recognize(
+    document: bytes, server: str | None, access: Access, engine: str, config: Path | None
+) -> RecognizeResponse:
+    async with connected(server, config, access=access) as client:
         return await client.recognize(document, engine=engine)

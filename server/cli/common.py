@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,9 @@ from rich.console import Console
 
 from jail.errors import JailError
 from server import app, telemetry
+from server.access import SYSTEM, Access, AccessError
 from server.async_client import AsyncClient
+from server.door.settings import Audit, Authentication, Tls
 from server.errors import CloisterError
 from server.settings import Settings, SettingsError, Shadow, load
 
@@ -39,6 +42,26 @@ ServerOption = Annotated[
     str | None,
     typer.Option("--server", help="Address of a running server. Without it one is started, jailed, for this call."),
 ]
+CaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ca", envvar="CLOISTER_CA", help=f"PEM file of who vouches for the server, or {SYSTEM}: the call is by TLS."
+    ),
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option("--certificate", envvar="CLOISTER_CERTIFICATE", help="PEM file to show the server (mTLS)."),
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", envvar="CLOISTER_KEY", help="PEM file of the certificate's private key.")
+]
+# There is no option for the token itself: command lines can be seen by all users of a host.
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", envvar="CLOISTER_TOKEN_FILE", help="File of an API key or a JWT; or put it in CLOISTER_TOKEN."
+    ),
+]
 EngineOption = Annotated[str, typer.Option("--engine", help="Engine to read with; the server's default if not given.")]
 
 
@@ -47,23 +70,23 @@ def explained() -> Iterator[None]:
     """End the command with a message instead of a traceback where no server can be started."""
     try:
         yield
-    except (SettingsError, JailError) as error:
+    except (SettingsError, JailError, AccessError) as error:
         errors.print(f"cloister: {error}")
         raise typer.Exit(Exit.NO_SERVER) from error
 
 
 @asynccontextmanager
 async def connected(
-    address: str | None, config: Path | None, engines: tuple[str, ...] = ()
+    address: str | None, config: Path | None, engines: tuple[str, ...] = (), access: Access | None = None
 ) -> AsyncIterator[AsyncClient]:
     """A client of the server at ``address``, or of one that lives as long as the block and that only we can reach.
 
-    ``engines`` are those that the latter runs; by default as the settings say.
-    Raises `SettingsError` and `JailError` where such a one can't be started.
+    ``engines`` are those that the latter runs; by default as the settings say. ``access`` is for the former; by default
+    as the environment says. Raises `SettingsError` and `JailError` where such a one can't be started, and `AccessError`.
     """
     settings = load(config)
     if address is not None:
-        async with AsyncClient(address, deadline_s=settings.limits.deadline_cap_s) as client:
+        async with AsyncClient(address, deadline_s=settings.limits.deadline_cap_s, access=access) as client:
             yield client
         return
     with tempfile.TemporaryDirectory(prefix="cloister-") as folder:
@@ -73,9 +96,14 @@ async def connected(
             private = private.model_copy(update={"engines": engines, "default_engine": "", "shadow": Shadow()})
         async with (
             app.running(private, log=telemetry.logger(private.log.format, quiet=True)) as server,
-            AsyncClient(server.address, deadline_s=private.limits.deadline_cap_s) as client,
+            AsyncClient(server.address, deadline_s=private.limits.deadline_cap_s, access=Access()) as client,
         ):
             yield client
+
+
+def access_of(ca: str | None, certificate: Path | None, key: Path | None, token_file: Path | None) -> Access:
+    """What the options say, and the environment where they are silent."""
+    return replace(Access.from_environment(), ca=ca or "", certificate=certificate, key=key, token_file=token_file)
 
 
 def complain(name: str, error: CloisterError | OSError) -> None:
@@ -91,5 +119,7 @@ def read_document(name: str) -> bytes:
 
 
 def _listening_at(settings: Settings, address: str) -> Settings:
+    """Settings of a server for ourselves alone, at an address that nobody else can reach: no credentials, no TLS."""
     listen = settings.listen.model_copy(update={"address": address})
-    return settings.model_copy(update={"listen": listen})
+    ours = {"listen": listen, "tls": Tls(), "authentication": Authentication(), "audit": Audit()}
+    return settings.model_copy(update=ours)

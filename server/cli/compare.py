@@ -15,8 +15,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cloister.v1 import ocr_pb2
 from server import truth as truths
+from server.access import Access
 from server.async_client import AsyncClient
-from server.cli.common import ConfigOption, Exit, ServerOption, complain, connected, errors, explained
+from server.cli.common import (
+    CaOption,
+    CertificateOption,
+    ConfigOption,
+    Exit,
+    KeyOption,
+    ServerOption,
+    TokenFileOption,
+    access_of,
+    complain,
+    connected,
+    errors,
+    explained,
+)
 from server.cli.shadow import reported, rightness, show
 from server.comparison import Rules, agreement
 from server.errors import CloisterError
@@ -59,6 +73,10 @@ def compare(
     as_html: Annotated[Path | None, typer.Option("--html", help="Write one HTML file with plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead, a line a candidate.")] = False,
     server: ServerOption = None,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    token_file: TokenFileOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Read a folder's documents with several engines and hold each against the first, and both against the truth.
@@ -73,9 +91,10 @@ def compare(
     if not documents:
         raise typer.BadParameter(f"there are no documents in {folder}; they end in {', '.join(sorted(_SUFFIXES))}")
     rules = Rules(ignore_case, ignore_punctuation, ignore_white_space)
+    access = access_of(ca, certificate, key, token_file)
     with explained():
         settings = load(config)
-        compared = asyncio.run(_compare_all(documents, names, rules, server, config))
+        compared = asyncio.run(_compare_all(documents, names, rules, server, access, config))
     show(list(reported(compared, settings)), as_html, as_json)
     if len(compared) < len(documents) * (len(names) - 1) or any(one.status != OK for one in compared):
         raise typer.Exit(Exit.FAILED)
@@ -103,10 +122,15 @@ def _truths(folder: Path) -> list[truths.Truth]:
 
 
 async def _compare_all(
-    documents: Sequence[_Document], names: tuple[str, ...], rules: Rules, server: str | None, config: Path | None
+    documents: Sequence[_Document],
+    names: tuple[str, ...],
+    rules: Rules,
+    server: str | None,
+    access: Access,
+    config: Path | None,
 ) -> list[Comparison]:
     compared = []
-    async with connected(server, config, engines=names) as client:
+    async with connected(server, config, engines=names, access=access) as client:
         versions = {info.name: info.version for info in await client.engines()}
         with _progress(len(documents)) as advance:
             for number, document in enumerate(documents):

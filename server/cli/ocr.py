@@ -17,13 +17,19 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cloister.v1 import ocr_pb2
+from server.access import Access
 from server.async_client import AsyncClient
 from server.cli.common import (
     STDIN,
+    CaOption,
+    CertificateOption,
     ConfigOption,
     EngineOption,
     Exit,
+    KeyOption,
     ServerOption,
+    TokenFileOption,
+    access_of,
     complain,
     connected,
     errors,
@@ -72,6 +78,10 @@ def ocr(
         bool, typer.Option("--break-signatures", help="Write signed PDFs too: their signatures will not hold.")
     ] = False,
     server: ServerOption = None,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    token_file: TokenFileOption = None,
     engine: EngineOption = "",
     config: ConfigOption = None,
 ) -> None:
@@ -87,8 +97,11 @@ def ocr(
     wanted = _Wanted(
         form, engine, ocr_pb2.PdfOptions(existing_text=existing_text.message, break_signatures=break_signatures)
     )
+    access = access_of(ca, certificate, key, token_file)
     with explained():
-        failed = asyncio.run(_read_all(files, wanted, out=out, output=output, server=server, config=config))
+        failed = asyncio.run(
+            _read_all(files, wanted, out=out, output=output, server=server, access=access, config=config)
+        )
     if failed:
         raise typer.Exit(Exit.FAILED)
 
@@ -100,12 +113,13 @@ async def _read_all(
     out: Path | None,
     output: Path | None,
     server: str | None,
+    access: Access,
     config: Path | None,
 ) -> int:
     """Read several at a time, write in the order given, and return how many could not be read."""
     places = asyncio.Semaphore(len(os.sched_getaffinity(0)))
     failed = 0
-    async with connected(server, config) as client:
+    async with connected(server, config, access=access) as client:
         to_terminal = out is None and output is None and sys.stdout.isatty()
         with _progress(to_terminal=to_terminal) as progress:
             pages = _Pages(progress, len(files))

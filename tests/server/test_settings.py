@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from server.settings import Settings, SettingsError, is_local, load
+from server.addresses import is_local
+from server.settings import Settings, SettingsError, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +77,9 @@ def test_an_address_that_others_can_reach_is_taken_on_demand(tmp_path: Path) -> 
     assert load(path).listen.address == "0.0.0.0:50051"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1", "unix:/run/x"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1", "unix:/run/x", "dns:///localhost:1"]
+)
 def test_an_address_of_this_host_is_taken(address: str) -> None:
     assert is_local(address)
 
