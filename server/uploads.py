@@ -13,7 +13,7 @@ _LINGER_S = 2.0
 
 
 @asynccontextmanager
-async def lingering(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> AsyncIterator[None]:
+async def lingering(requests: AsyncIterator[object]) -> AsyncIterator[None]:
     """Before a refusal is sent, take what its caller still sends, and drop it.
 
     A caller that is cut off in mid-send may see that failure instead of the refusal; grpc.aio's clients do. HTTP

@@ -31,6 +31,7 @@ from server.errors import CloisterError
 def boxes(
     file: Annotated[str, typer.Argument(help="The document; - is standard input.", metavar="FILE")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")],
+    *,
     server: ServerOption = None,
     ca: CaOption = None,
     certificate: CertificateOption = None,
@@ -46,9 +47,8 @@ def boxes(
     with explained():
         try:
             document = read_document(file)
-            response = asyncio.run(
-                _recognize(document, server, access_of(ca, certificate, key, token_file), engine, config)
-            )
+            access = access_of(ca, certificate, key, token_file)
+            response = asyncio.run(_recognize(document, server, access, engine, config))
             output.write_bytes(drawing.draw(document, response.pages))
         except (CloisterError, OSError) as error:
             complain(file, error)

@@ -50,7 +50,7 @@ CaOption = Annotated[
 ]
 CertificateOption = Annotated[
     Path | None,
-    typer.Option("--certificate", envvar="CLOISTER_CERTIFICATE", help="PEM file to show the server (mTLS)."),
+    typer.Option("--certificate", envvar="CLOISTER_CERTIFICATE", help="PEM file to show it (mTLS)."),
 ]
 KeyOption = Annotated[
     Path | None, typer.Option("--key", envvar="CLOISTER_KEY", help="PEM file of the certificate's private key.")
@@ -82,7 +82,8 @@ async def connected(
     """A client of the server at ``address``, or of one that lives as long as the block and that only we can reach.
 
     ``engines`` are those that the latter runs; by default as the settings say. ``access`` is for the former; by default
-    as the environment says. Raises `SettingsError` and `JailError` where such a one can't be started, and `AccessError`.
+    as the environment says.
+    Raises `SettingsError` and `JailError` where a server can't be started, `AccessError` where one can't be called.
     """
     settings = load(config)
     if address is not None:

@@ -94,7 +94,7 @@ def compare(
     access = access_of(ca, certificate, key, token_file)
     with explained():
         settings = load(config)
-        compared = asyncio.run(_compare_all(documents, names, rules, server, access, config))
+        compared = asyncio.run(_compare_all(documents, names, rules, server, access=access, config=config))
     show(list(reported(compared, settings)), as_html, as_json)
     if len(compared) < len(documents) * (len(names) - 1) or any(one.status != OK for one in compared):
         raise typer.Exit(Exit.FAILED)
@@ -126,6 +126,7 @@ async def _compare_all(
     names: tuple[str, ...],
     rules: Rules,
     server: str | None,
+    *,
     access: Access,
     config: Path | None,
 ) -> list[Comparison]:

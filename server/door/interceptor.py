@@ -1,6 +1,6 @@
 """Stands before every service of a server: finds out who calls, and has it taken down.
 
-A caller that shows a bad credential, or none, is turned away before its request is received. Services learn who calls
+A caller that shows a bad credential, or none, is turned away before its document is looked at. Services learn who calls
 by `server.door.caller.current`.
 """
 
@@ -20,6 +20,7 @@ from server.door.audit import Audit, Entry
 from server.door.caller import ANY_TENANT, Caller, Credential, enter
 from server.door.guard import Guard
 from server.errors import CloisterError, CredentialError, received, trailers
+from server.uploads import lingering
 
 # grpc.aio's own stubs leave request and response types open.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -32,12 +33,17 @@ Serialize: TypeAlias = Callable[[Message], bytes] | None
 OPEN_SERVICES = ("grpc.health.v1.Health",)
 
 
+# Refused streams that are listened to a little longer, each with a message in memory.
+_MOST_LINGERING = 8
+
+
 class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
     """For `grpc.aio.server`. All but `OPEN_SERVICES` are behind it, those that are added later too."""
 
     def __init__(self, guard: Guard, audit: Audit | None) -> None:
         self._guard = guard
         self._audit = audit
+        self._lingering = 0
 
     async def intercept_service(  # type: ignore[override]  # its stubs have it return no handler's type
         self,
@@ -50,7 +56,7 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
         try:
             credential = self._guard.shown(details.invocation_metadata)
         except CredentialError as error:
-            return self._refusing(error, _Record(details.method, self._audit))
+            return self._refusing(handler, error, _Record(details.method, self._audit))
         return self._behind(handler, credential, _Record(details.method, self._audit))
 
     def _behind(self, handler: Handler, credential: Credential | None, record: _Record) -> Handler:
@@ -92,14 +98,24 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             response_serializer=record.counting_sent(handler.response_serializer),
         )
 
-    @staticmethod
-    def _refusing(error: CredentialError, record: _Record) -> Handler:
-        """Takes nothing of the request: a stream of requests need not be read before it is answered."""
+    def _refusing(self, handler: Handler, error: CredentialError, record: _Record) -> Handler:
+        """In place of ``handler``. A single request is never received; of a stream, what is on its way is dropped."""
 
-        async def refuse(requests: Any, context: Context) -> None:
+        async def refuse(requests: AsyncIterator[object], context: Context) -> None:
             with record.taken_down(context):
+                if handler.request_streaming and self._lingering < _MOST_LINGERING:
+                    self._lingering += 1
+                    try:
+                        async with lingering(requests):
+                            raise error
+                    except CredentialError:
+                        pass
+                    finally:
+                        self._lingering -= 1
                 await _abort(context, error)
 
+        # Whatever kind the call is of: that of the response makes no difference where there is none, and requests that
+        # are a stream to this side are not waited for.
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
