@@ -126,6 +126,11 @@ async def test_an_unknown_output_is_refused(shared: Tiny, output: int) -> None:
     assert (await refused(shared, document("x"), outputs=[output])).reason == Reason.INVALID_OPTIONS
 
 
+async def test_an_unknown_priority_is_refused(shared: Tiny) -> None:
+    context = ocr_pb2.RequestContext(priority=77)  # type: ignore[arg-type]
+    assert (await refused(shared, document("x"), context=context)).reason == Reason.INVALID_OPTIONS
+
+
 async def test_engines_are_listed(shared: Tiny) -> None:
     async with AsyncClient(shared.address) as client:
         (engine,) = await client.engines()
