@@ -8,9 +8,10 @@ engine    string: the engine of requests that name none
 shadow    string: the candidate that reads the document once it has been answered; "" for none
 enabled   boolean: false ends all experiments at once: every request gets the default engine, no candidate runs
 
-Rules may go by ``requestId``, by ``tenant``, as the caller's credential says where one is wanted, and by what the caller
-states: ``documentKind``, ``client`` and ``pages``. To count pages is to parse the document, which is for the cell of an engine that is yet to be chosen. ``fractional`` sticks
-to the request's key. Bucketing is flagd's murmur3 of flag and key: alike on every server.
+Rules may go by ``requestId``, by ``tenant``, as the caller's credential says where one is wanted, and by what callers
+state: ``documentKind``, ``client`` and ``pages``. To count pages is to parse the document, which is for the cell of an
+engine that is yet to be chosen. ``fractional`` sticks to the request's key. Bucketing is flagd's murmur3 of flag and
+key: alike on every server.
 """
 
 from __future__ import annotations
