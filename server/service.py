@@ -260,8 +260,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
     @staticmethod
     def _place(host: EngineHost, options: ocr_pb2.RecognizeOptions, call: _Call) -> AbstractContextManager[Place]:
         """Of the request that asks with ``options``, once they have been checked."""
-        context = options.context
-        return host.admission.place(call.deadline, context.tenant, _PRIORITIES[context.priority])
+        return host.admission.place(call.deadline, options.context.tenant, _PRIORITIES[options.context.priority])
 
     def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: _Call, place: Place) -> Reading:
         """``document`` on its way through the cells that are free: at least one, for which it may have to wait.

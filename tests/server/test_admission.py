@@ -51,13 +51,6 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def turn_of(admission: Admission, seconds: float) -> None:
-    """Have the admission measure a turn."""
-    with admission.place(later()) as place:
-        async with place.turn():
-            await asyncio.sleep(seconds)
-
-
 @asynccontextmanager
 async def requests(admission: Admission, *askers: tuple[str, Priority]) -> AsyncIterator[list[Request]]:
     made = []
@@ -212,7 +205,7 @@ async def test_more_turns_of_a_request_that_has_begun_go_before_the_line() -> No
 
 async def test_a_deadline_that_the_queue_makes_impossible_is_refused_at_once() -> None:
     admission = Admission(busy=1, queue=8)
-    await turn_of(admission, 0.2)
+    admission._expected.add(0.2)
     async with requests(admission, *[("", INTERACTIVE)] * 4):
         hurried = Request(admission, deadline=Deadline.after(0.5))
         await hurried.task
@@ -231,12 +224,12 @@ async def test_a_deadline_that_the_queue_makes_impossible_is_refused_at_once() -
 
 async def test_one_whose_turn_comes_too_late_is_not_begun() -> None:
     admission = Admission(busy=1, queue=8)
-    await turn_of(admission, 0.3)
+    admission._expected.add(0.5)
     async with requests(admission, ("", INTERACTIVE)) as (busy,):
-        hurried = Request(admission, deadline=Deadline.after(0.7))
+        hurried = Request(admission, deadline=Deadline.after(2.0))
         await settled()
         assert hurried.refused is None
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.7)
         await busy.end()
         await hurried.task
         assert hurried.refused is not None
