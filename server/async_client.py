@@ -13,6 +13,7 @@ import grpc
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.admission import Deadline
 from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
+from server.propagation import ClientCall
 from server.renderings import PAGE_BREAK
 
 
@@ -51,7 +52,8 @@ class AsyncClient:
             try:
                 if progress is not None:
                     return await self._followed(request, deadline, progress)
-                return await self._stub.Recognize(request, timeout=deadline.remaining_s)
+                with ClientCall("Recognize") as call:
+                    return await self._stub.Recognize(request, timeout=deadline.remaining_s, metadata=call.metadata)
             except grpc.aio.AioRpcError as error:
                 refusal = cloister_error(error)
                 wait_s = pause_s(refusal, attempt, deadline)
@@ -68,19 +70,22 @@ class AsyncClient:
         response = ocr_pb2.RecognizeResponse()
         files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         pages = 0
-        async for part in self._stub.RecognizeStream(requests, timeout=deadline.remaining_s):
-            match part.WhichOneof("part"):
-                case "outline":
-                    pages = part.outline.pages
-                    progress(0, pages)
-                case "page":
-                    response.pages.append(part.page)
-                    progress(len(response.pages), pages)
-                case "file_part":
-                    collect(files, part.file_part)
-                case "summary":
-                    response.provenance.CopyFrom(part.summary.provenance)
-                    response.timings.CopyFrom(part.summary.timings)
+        with ClientCall("RecognizeStream") as call:
+            async for part in self._stub.RecognizeStream(
+                requests, timeout=deadline.remaining_s, metadata=call.metadata
+            ):
+                match part.WhichOneof("part"):
+                    case "outline":
+                        pages = part.outline.pages
+                        progress(0, pages)
+                    case "page":
+                        response.pages.append(part.page)
+                        progress(len(response.pages), pages)
+                    case "file_part":
+                        collect(files, part.file_part)
+                    case "summary":
+                        response.provenance.CopyFrom(part.summary.provenance)
+                        response.timings.CopyFrom(part.summary.timings)
         response.files.extend(ocr_pb2.File(output=output, content=content) for output, content in files.items())
         if not request.options.outputs or ocr_pb2.OUTPUT_TEXT in request.options.outputs:
             response.text = PAGE_BREAK.join(page.text for page in response.pages)
@@ -98,7 +103,9 @@ class AsyncClient:
     ) -> AsyncPageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
         requests = _requests(options_of(engine, outputs, pdf, context), document)
-        return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=deadline_s or self._deadline_s))
+        call = ClientCall("RecognizeStream")
+        timeout_s = deadline_s or self._deadline_s
+        return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=call.metadata), call)
 
     async def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
         """The engines of the server. Raises `CloisterError`."""
@@ -128,8 +135,10 @@ class AsyncPageStream:
     def __init__(
         self,
         call: grpc.aio.StreamStreamCall[ocr_pb2.RecognizeStreamRequest, ocr_pb2.RecognizeStreamResponse],
+        traced: ClientCall,
     ) -> None:
         self._call = call
+        self._traced = traced
         self.count = 0
         self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
@@ -147,7 +156,9 @@ class AsyncPageStream:
                     case "summary":
                         self.summary = response.summary
         except grpc.aio.AioRpcError as error:
+            self._traced.end(error)
             raise cloister_error(error) from error
+        self._traced.end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,6 +167,7 @@ class AsyncPageStream:
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._call.cancel()
+        self._traced.end(error)
 
 
 async def _requests(
