@@ -104,7 +104,7 @@ async def running(
     await health.start()
     grpc_server, address = await _listening(settings, ocr, health)
     async with AsyncExitStack() as stack:
-        stack.callback(tracer.close)
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
         stack.push_async_callback(grpc_server.stop, _FLUSH_S)
         (log.info if is_local(address) else log.warning)("listening", address=address)
         metrics_url = await stack.enter_async_context(exposed(settings.metrics, metrics.registry))

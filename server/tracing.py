@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _SERVICE = "cloister.v1.OcrService"
 _Stage: TypeAlias = Literal["decode", "orient", "detect", "recognise", "wordinate", "render"]
 _STAGES: tuple[_Stage, ...] = ("decode", "orient", "detect", "recognise", "wordinate", "render")
-_FLUSH_MS = 2000
+_FLUSH_S = 2.0
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]]"
@@ -111,10 +112,11 @@ class Tracer:
         return _RequestTrace(self._tracer, span)
 
     def close(self) -> None:
-        """Send what has not left yet, for two seconds at most."""
+        """Send what has not left yet; wait two seconds for it at most, whatever the exporter makes of that."""
         if self._provider is not None:
-            self._provider.force_flush(_FLUSH_MS)
-            self._provider.shutdown()
+            last = threading.Thread(target=self._provider.shutdown, daemon=True)
+            last.start()
+            last.join(_FLUSH_S)
 
 
 class _RequestTrace:

@@ -142,10 +142,11 @@ async def test_nothing_listens_unless_asked() -> None:
 
 
 async def test_an_address_that_is_taken_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingsError, match=r"metrics\.address"):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        async with tiny_server(tiny_settings(metrics={"address": address})):
-            pytest.fail("it listens where another does")
+        with pytest.raises(SettingsError, match=r"metrics\.address"):
+            async with tiny_server(tiny_settings(metrics={"address": address})):
+                pytest.fail("it listens where another does")
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9464", "9464", "localhost", "localhost:http"])
