@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
+import grpc
 from grpc_health.v1 import health_pb2
 
 from server.async_client import AsyncClient
@@ -20,8 +22,12 @@ ENGINE = "cloister.engine.tiny"
 
 
 async def becomes(server: Tiny, service: str, wanted: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    """A name is not known before the first look at what it stands for."""
     async with asyncio.timeout(30):
-        while await health(server.address, service) != wanted:
+        while True:
+            with suppress(grpc.aio.AioRpcError):
+                if await health(server.address, service) == wanted:
+                    return
             await asyncio.sleep(0.05)
 
 
