@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from server.cli.common import ConfigOption, Exit, errors, explained
 from server.settings import load
@@ -63,12 +64,12 @@ def top(
             time.sleep(interval)
             _write(_seen(before, _look(threads, chosen)), as_json)
             return
-        with Live(_table(_seen(before, before)), screen=True, auto_refresh=False) as live:
+        with Live(_view(_seen(before, before)), screen=True, auto_refresh=False) as live:
             try:
                 while True:
                     time.sleep(interval)
                     now = _look(threads, chosen)
-                    live.update(_table(_seen(before, now)), refresh=True)
+                    live.update(_view(_seen(before, now)), refresh=True)
                     before = now
             except KeyboardInterrupt:
                 return
@@ -102,10 +103,11 @@ def _write(seen: list[Seen], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in seen], indent=2))
         return
-    Console(width=None if Console().is_terminal else _UNPIPED_WIDTH).print(_table(seen))
+    Console(width=None if Console().is_terminal else _UNPIPED_WIDTH).print(_view(seen))
 
 
-def _table(seen: list[Seen]) -> Table:
+def _view(seen: list[Seen]) -> Group:
+    """A table of those that could be seen, and below it why the others could not."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("server", "engine", "version", "state"):
         table.add_column(column, no_wrap=True)
@@ -113,12 +115,10 @@ def _table(seen: list[Seen]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("ended badly, refused")
     for one in seen:
-        if one.vitals is None:
-            table.add_row(one.address, "", "", f"[red]{one.why}[/red]")
-            continue
-        for number, engine in enumerate(one.vitals.engines):
-            table.add_row(one.address if number == 0 else "", *_row(one.vitals, engine))
-    return table
+        if one.vitals is not None:
+            for number, engine in enumerate(one.vitals.engines):
+                table.add_row(one.address if number == 0 else "", *_row(one.vitals, engine))
+    return Group(table, *(Text(one.why, "red") for one in seen if one.vitals is None))
 
 
 def _row(server: Vitals, engine: EngineVitals) -> list[str]:
