@@ -182,4 +182,7 @@ def merged(running: Settings, wanted: Settings) -> tuple[Settings, list[str]]:
             update[name] = old.model_copy(update={key: getattr(new, key) for key in keys if key in taken})
         elif old != new:
             kept.append(name)
+    # Candidates in the shadow go on as they were started.
+    shadows = set(running.shadow.engines) - set(running.engines)
+    kept += [f"engine.{name}" for name in sorted(shadows) if running.engine.get(name) != wanted.engine.get(name)]
     return running.model_copy(update=update), kept
