@@ -40,13 +40,21 @@ class ReloadError(Exception):
     """Nothing was changed. Says why."""
 
 
+def _engines(settings: Settings) -> Iterable[EngineEntry]:
+    return catalogue.installed(settings)
+
+
+def _canaries(settings: Settings) -> Iterable[EngineEntry]:
+    return catalogue.canaries(settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where settings come from, and engines from settings. Asked again at each reload."""
 
     settings: Callable[[], Settings]
-    engines: Callable[[Settings], Iterable[EngineEntry]] = catalogue.installed
-    canaries: Callable[[Settings], Iterable[EngineEntry]] = catalogue.canaries
+    engines: Callable[[Settings], Iterable[EngineEntry]] = _engines
+    canaries: Callable[[Settings], Iterable[EngineEntry]] = _canaries
 
     @classmethod
     def fixed(cls, settings: Settings, entries: Iterable[EngineEntry] | None) -> Sources:
