@@ -133,6 +133,7 @@ async def running(
             await stack.enter_async_context(shadow.running())
         ocr.serve(lineup, experiments, shadow)
         self_tests = SelfTests(lineup, settings.health.self_test_s, metrics, log)
+        lineup.fault = self_tests.why
         sight = Sight(
             lineup,
             serving=lambda: health.serving,

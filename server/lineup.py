@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from jail.policy import Phase
@@ -25,6 +25,8 @@ class Lineup:
         self._users: Counter[EngineHost] = Counter()
         self._retiring: dict[EngineHost, asyncio.Task[None]] = {}
         self._left = asyncio.Event()
+        self.fault: Callable[[EngineHost], str] = lambda host: ""
+        """What is wrong with a version beside its pool, as its self-test finds; "" for nothing."""
         self._past: dict[tuple[str, Label], Counter[tuple[str, Phase]]] = {}
 
     def __iter__(self) -> Iterator[EngineHost]:
@@ -55,7 +57,7 @@ class Lineup:
     def chosen(self, name: str) -> EngineHost | None:
         """The version that a flag chose; the stable one where its canary is not there, or ill."""
         host = self.named(name)
-        if host is None or (host.label is Label.CANARY and not host.pool.healthy):
+        if host is None or (host.label is Label.CANARY and (not host.pool.healthy or self.fault(host))):
             return self.named(name.partition("@")[0])
         return host
 

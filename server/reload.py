@@ -31,7 +31,7 @@ RELOADED: Mapping[str, frozenset[str] | None] = {
     "engine": None,
     "canary": None,
     "cells": frozenset({"idle", "per_document", "memory_bytes", "pids", "cpu_s", "cpus", "reply_bytes"}),
-    "limits": frozenset({"pixels", "pages", "deadline_s", "deadline_cap_s", "drain_s"}),
+    "limits": frozenset({"pixels", "pages", "deadline_s", "deadline_cap_s"}),
 }
 """Sections that a reload takes, and their keys; None for all."""
 
