@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jail import control, violations, wire
 from jail.errors import JailError, RehearsalError, SetUpError, ZygoteError
 from jail.layers import Layer
+from jail.memory import Processes
 from jail.process import ZygoteProcess
 from jail.remote import RemoteCell, SetUp
 from jail.result import Exit, Usage, Violation, classify
@@ -73,6 +74,11 @@ class Nursery:
     def cells(self) -> int:
         """All that are not yet known to be gone."""
         return len(self._cells)
+
+    @property
+    def processes(self) -> Processes:
+        keeper = None if self._zygote is None else self._zygote.pid
+        return Processes(keeper, tuple(pid for cell in self._cells.values() if (pid := cell.pid) is not None))
 
     async def start(self) -> None:
         """Start the zygote and wait until its job is loaded. Raises a `JailError` where it can't be."""

@@ -7,6 +7,7 @@ from collections import Counter, deque
 
 from jail.errors import JailError, PoolClosedError, SpecError
 from jail.layers import Layer
+from jail.memory import Processes
 from jail.nursery import Nursery, delay_s
 from jail.policy import Phase
 from jail.remote import RemoteCell
@@ -46,6 +47,8 @@ class Pool:
         self._networked = spec.program is not None and spec.program.network
         self._layers = layers or Layers()
         self._idle_target = idle
+        self.busy_limit = busy
+        """As many requests may run at a time."""
         self._slots = asyncio.Semaphore(busy)
         self._nursery = Nursery(spec, self._limits, self._layers, self)
         self._idle: deque[RemoteCell] = deque()
@@ -76,6 +79,16 @@ class Pool:
     def busy_cells(self) -> int:
         """Cells at work on a request, or about to end after one."""
         return self._nursery.cells - self._nursery.starting - len(self._idle)
+
+    @property
+    def starting_cells(self) -> int:
+        """Cells that are being made."""
+        return self._nursery.starting
+
+    @property
+    def processes(self) -> Processes:
+        """The processes of this pool at this moment."""
+        return self._nursery.processes
 
     @property
     def layers_off(self) -> frozenset[Layer]:
@@ -126,6 +139,12 @@ class Pool:
         if self._pause is not None:
             self._pause.cancel()
         await self._nursery.stop()
+
+    def dwindle(self) -> None:
+        """Keep no more cells ready, and end those that are. Requests still get a cell, made when they come."""
+        self._idle_target = 0
+        while self._idle:
+            self._idle.popleft().kill()
 
     def run(self, header: bytes, body: bytes | memoryview, *, timeout_s: float) -> Run:
         """A request, for ``async with``. ``timeout_s`` counts from its entry, waiting for a cell included."""

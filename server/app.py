@@ -4,8 +4,8 @@
         ...  # server.address answers
 
 Health (`grpc.health.v1`, for "" and for the service's name) is SERVING only while every engine can serve: not while
-engines load, not while draining, not when a pool has lost its zygote. For "cloister.jail" it is SERVING only while no
-layer of the jail is off either.
+engines load, not while draining, not when a pool has lost its zygote or fails its self-test. For "cloister.jail" it is
+SERVING only while no layer of the jail is off either; for "cloister.engine.NAME" while that engine can serve.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from structlog.typing import FilteringBoundLogger
 from cloister.v1 import ocr_pb2_grpc
 from jail import proving
 from jail.errors import JailError
-from jail.pool import Pool
-from jail.spec import Layers, Limits
-from server import catalogue, service, telemetry, violations
+from jail.spec import Layers
+from server import catalogue, service, telemetry, tracing, violations
 from server.addresses import is_local
 from server.admission import Admission
 from server.catalogue import EngineEntry
@@ -36,14 +35,22 @@ from server.door.audit import audit
 from server.door.guard import Guard
 from server.door.interceptor import Door
 from server.experiments import Experiments
+from server.exposition import exposed
+from server.gauges import Gauges, Sight
 from server.health import SERVICE_NAME, Health
-from server.hosts import EngineHost
+from server.hosts import EngineHost, Label
+from server.lineup import Lineup
+from server.metrics import Metrics
+from server.pools import pool
 from server.quotas import Quotas
 from server.records.opening import opened
 from server.records.recorder import Recorder
+from server.reload import Reloader, Sources
+from server.selftest import SelfTests
 from server.service import OcrService
 from server.settings import Settings, SettingsError
 from server.shadow import Shadow
+from server.tracing import Tracer
 
 # What a request may hold beside its document: options, and room for us to refuse one a little too large ourselves.
 _MESSAGE_SLACK_BYTES = 1024 * 1024
@@ -60,9 +67,17 @@ class RunningServer:
     """A server that answers at ``address``, which a gRPC channel takes as its target."""
 
     address: str
-    hosts: tuple[EngineHost, ...]
+    lineup: Lineup
+    reloader: Reloader
+    metrics_url: str = ""
+    """Where Prometheus finds the metrics; "" where that is nowhere."""
     force: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to end the requests in flight instead of waiting for them."""
+
+    @property
+    def hosts(self) -> tuple[EngineHost, ...]:
+        """The versions of engines that take requests at this moment."""
+        return tuple(self.lineup)
 
 
 @asynccontextmanager
@@ -71,26 +86,45 @@ async def running(
     entries: Iterable[EngineEntry] | None = None,
     log: FilteringBoundLogger | None = None,
     candidates: Iterable[EngineEntry] | None = None,
+    *,
+    sources: Sources | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run a server for the length of the block. Leaving it drains: see `Settings.limits.drain_s`.
 
     ``entries`` are the engines to run and ``candidates`` those in the shadow, by default as the settings name. While
-    engines load, the server already listens and says STARTING; for candidates nothing waits. Raises `SettingsError`,
-    and `jail.errors.JailError` where a pool can't be started.
+    engines load, the server already listens and says STARTING; for candidates nothing waits. ``sources`` say what a
+    reload takes; without them, the same again. Raises `SettingsError`, and `jail.errors.JailError` where a pool can't
+    be started.
     """
     log = log or telemetry.logger(settings.log.format)
-    entries = catalogue.installed(settings) if entries is None else tuple(entries)
+    sources = sources or Sources.fixed(settings, entries)
+    entries = tuple(sources.engines(settings))
+    canaries = tuple(sources.canaries(settings))
     candidates = catalogue.candidates(settings) if candidates is None else tuple(candidates)
     experiments = _experiments(settings, entries, candidates, log)
-    ocr = OcrService(settings, log)
-    health = Health((service.NAME,))
-    await health.set(serving=False)
+    metrics, lineup, quotas = Metrics(), Lineup(), Quotas(settings.quotas)
+    tracer = tracer or tracing.tracer(settings.tracing)
+    ocr = OcrService(settings, log, metrics, tracer)
+    health = Health((service.NAME,), [entry.name for entry in entries])
+    await health.start()
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
         address = await _listening(settings, ocr, health, log, stack)
         _tell_of(address, settings, log)
+        metrics_url = await stack.enter_async_context(exposed(settings.metrics, metrics.registry))
+        stack.push_async_callback(lineup.close)
+
+        async def start(settings: Settings, entry: EngineEntry, label: Label) -> EngineHost:
+            return await _started(settings, entry, label, lineup, quotas)
+
         async with _proving(settings, log):
-            hosts = await _started(settings, entries, stack)
-        server = RunningServer(address, hosts)
+            for entry in entries:
+                lineup.take(await start(settings, entry, Label.STABLE))
+            for entry in canaries:
+                lineup.take(await start(settings, entry, Label.CANARY))
+        reloader = Reloader(lineup, settings, sources=sources, start=start, apply=ocr.apply, metrics=metrics, log=log)
+        server = RunningServer(address, lineup, reloader, metrics_url)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
         stack.push_async_callback(health.shut_down)
         shadow = None
@@ -98,25 +132,38 @@ async def running(
             recorder = _recorder(settings, log)
             if recorder is not None:
                 await stack.enter_async_context(recorder.running())
-            shadow = _shadow(settings, hosts, experiments, recorder, log)
+            shadow = _shadow(settings, lineup, experiments, recorder, log)
             for entry in candidates:
                 await stack.enter_async_context(_background(_candidate(settings, entry, shadow, log)))
             await stack.enter_async_context(shadow.running())
-        ocr.serve(hosts, experiments, shadow)
-        await stack.enter_async_context(_background(health.watch(hosts, log)))
-        await stack.enter_async_context(_background(violations.watch(hosts, log)))
-        for host in hosts:
+        ocr.serve(lineup, experiments, shadow)
+        self_tests = SelfTests(lineup, settings.health.self_test_s, metrics, log)
+        lineup.fault = self_tests.why
+        sight = Sight(
+            lineup,
+            serving=lambda: health.serving,
+            passes=lambda host: not self_tests.why(host),
+            tally=lambda: None if shadow is None else shadow.tally,
+        )
+        Gauges(sight, asyncio.get_running_loop()).add_to(metrics.registry)
+        await stack.enter_async_context(_background(health.watch(lineup, log, self_tests.why)))
+        await stack.enter_async_context(_background(violations.watch(lineup, log)))
+        await stack.enter_async_context(_background(self_tests.run()))
+        for host in lineup:
             off = sorted(host.pool.layers_off)
-            (log.warning if off else log.info)(
-                "engine", engine=host.entry.name, version=host.entry.version, layers_off=off
-            )
+            (log.warning if off else log.info)("engine", engine=host.name, version=host.entry.version, layers_off=off)
         yield server
         log.info("draining", limit_s=settings.limits.drain_s)
     log.info("stopped")
 
 
-async def serve(settings: Settings, entries: Iterable[EngineEntry] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. A second signal ends the requests in flight."""
+async def serve(
+    settings: Settings, entries: Iterable[EngineEntry] | None = None, sources: Sources | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. A second signal ends the requests in flight.
+
+    SIGHUP reloads, SIGUSR2 rolls back: see `server.reload`.
+    """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     starting = asyncio.current_task()
@@ -129,11 +176,18 @@ async def serve(settings: Settings, entries: Iterable[EngineEntry] | None = None
             starting.cancel()
         asked.set()
 
+    def on_change(roll_back: bool) -> None:
+        if server is not None and not asked.is_set():
+            server.reloader.ask(server.reloader.roll_back if roll_back else server.reloader.reload)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, on_change, False)
+    loop.add_signal_handler(signal.SIGUSR2, on_change, True)
     try:
-        async with running(settings, entries) as server:
+        async with running(settings, entries, sources=sources) as server:
             await asked.wait()
+            await server.reloader.close()
     except asyncio.CancelledError:
         if not asked.is_set():
             raise
@@ -215,15 +269,18 @@ async def _proving(settings: Settings, log: FilteringBoundLogger) -> AsyncIterat
     _proven.add(layers)
 
 
-async def _started(settings: Settings, entries: Iterable[EngineEntry], stack: AsyncExitStack) -> tuple[EngineHost, ...]:
-    """Start the pools; ``stack`` closes them."""
-    quotas = Quotas(settings.quotas)
-    busy, queue = settings.cells.busy, settings.limits.queue
-    hosts = tuple(EngineHost(entry, _pool(settings, entry), Admission(busy, queue, quotas)) for entry in entries)
-    for host in hosts:
-        stack.push_async_callback(host.pool.close, grace_s=0)
-        await host.pool.start()
-    return hosts
+async def _started(settings: Settings, entry: EngineEntry, label: Label, lineup: Lineup, quotas: Quotas) -> EngineHost:
+    """A version of an engine that is ready; it shares the admission of those that are there."""
+    there = lineup.named(entry.name)
+    canary = label is Label.CANARY
+    host = EngineHost(
+        entry,
+        pool(settings, entry, idle=1 if canary else None),
+        there.admission if there is not None else Admission(settings.cells.busy, settings.limits.queue, quotas),
+        label,
+    )
+    await host.pool.start()
+    return host
 
 
 def _experiments(
@@ -243,7 +300,7 @@ def _experiments(
 
 def _shadow(
     settings: Settings,
-    controls: tuple[EngineHost, ...],
+    controls: Lineup,
     experiments: Experiments,
     recorder: Recorder | None,
     log: FilteringBoundLogger,
@@ -269,43 +326,18 @@ def _recorder(settings: Settings, log: FilteringBoundLogger) -> Recorder | None:
 
 async def _candidate(settings: Settings, entry: EngineEntry, shadow: Shadow, log: FilteringBoundLogger) -> None:
     """A candidate's life: a pool of its own. One that can't be started is reported, and that is all."""
-    pool = _pool(settings, entry, busy=settings.shadow.cells, idle=1, background=True)
+    cells = pool(settings, entry, busy=settings.shadow.cells, idle=1, background=True)
     try:
-        await pool.start()
+        await cells.start()
     except JailError as error:
         log.error("no candidate", engine=entry.name, why=str(error))
         return
     try:
-        shadow.add(EngineHost(entry, pool, Admission(settings.shadow.cells, settings.shadow.queue)))
+        shadow.add(EngineHost(entry, cells, Admission(settings.shadow.cells, settings.shadow.queue)))
         log.info("candidate", engine=entry.name, version=entry.version)
         await asyncio.Event().wait()
     finally:
-        await pool.close(grace_s=0)
-
-
-def _pool(
-    settings: Settings,
-    entry: EngineEntry,
-    *,
-    busy: int | None = None,
-    idle: int | None = None,
-    background: bool = False,
-) -> Pool:
-    cells = settings.cells
-    return Pool(
-        entry.zygote,
-        Limits(
-            memory_bytes=max(cells.memory_bytes, entry.limits.memory_bytes),
-            pids=max(cells.pids, entry.limits.pids),
-            cpu_s=cells.cpu_s,
-            cpus=cells.cpus,
-            reply_bytes=cells.reply_bytes,
-            background=background,
-        ),
-        busy=busy or cells.busy,
-        idle=idle or cells.idle,
-        layers=Layers(settings.jail.dangerously_without, settings.jail.cgroup_parent),
-    )
+        await cells.close(grace_s=0)
 
 
 @asynccontextmanager

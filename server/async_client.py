@@ -14,6 +14,7 @@ from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.access import Access
 from server.admission import Deadline
 from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
+from server.propagation import ClientCall
 from server.renderings import PAGE_BREAK
 
 
@@ -52,9 +53,8 @@ class AsyncClient:
             try:
                 if progress is not None:
                     return await self._followed(request, deadline, progress)
-                return await self._stub.Recognize(
-                    request, timeout=deadline.remaining_s, metadata=self._access.metadata()
-                )
+                with ClientCall("Recognize", self._access.metadata()) as call:
+                    return await self._stub.Recognize(request, timeout=deadline.remaining_s, metadata=call.metadata)
             except grpc.aio.AioRpcError as error:
                 refusal = cloister_error(error)
                 wait_s = pause_s(refusal, attempt, deadline)
@@ -71,21 +71,22 @@ class AsyncClient:
         response = ocr_pb2.RecognizeResponse()
         files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         pages = 0
-        async for part in self._stub.RecognizeStream(
-            requests, timeout=deadline.remaining_s, metadata=self._access.metadata()
-        ):
-            match part.WhichOneof("part"):
-                case "outline":
-                    pages = part.outline.pages
-                    progress(0, pages)
-                case "page":
-                    response.pages.append(part.page)
-                    progress(len(response.pages), pages)
-                case "file_part":
-                    collect(files, part.file_part)
-                case "summary":
-                    response.provenance.CopyFrom(part.summary.provenance)
-                    response.timings.CopyFrom(part.summary.timings)
+        with ClientCall("RecognizeStream", self._access.metadata()) as call:
+            async for part in self._stub.RecognizeStream(
+                requests, timeout=deadline.remaining_s, metadata=call.metadata
+            ):
+                match part.WhichOneof("part"):
+                    case "outline":
+                        pages = part.outline.pages
+                        progress(0, pages)
+                    case "page":
+                        response.pages.append(part.page)
+                        progress(len(response.pages), pages)
+                    case "file_part":
+                        collect(files, part.file_part)
+                    case "summary":
+                        response.provenance.CopyFrom(part.summary.provenance)
+                        response.timings.CopyFrom(part.summary.timings)
         response.files.extend(ocr_pb2.File(output=output, content=content) for output, content in files.items())
         if not request.options.outputs or ocr_pb2.OUTPUT_TEXT in request.options.outputs:
             response.text = PAGE_BREAK.join(page.text for page in response.pages)
@@ -103,10 +104,9 @@ class AsyncClient:
     ) -> AsyncPageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
         requests = _requests(options_of(engine, outputs, pdf, context), document)
+        call = ClientCall("RecognizeStream", self._access.metadata())
         timeout_s = deadline_s or self._deadline_s
-        return AsyncPageStream(
-            self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=self._access.metadata())
-        )
+        return AsyncPageStream(self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=call.metadata), call)
 
     async def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
         """The engines of the server. Raises `CloisterError`."""
@@ -138,8 +138,10 @@ class AsyncPageStream:
     def __init__(
         self,
         call: grpc.aio.StreamStreamCall[ocr_pb2.RecognizeStreamRequest, ocr_pb2.RecognizeStreamResponse],
+        traced: ClientCall,
     ) -> None:
         self._call = call
+        self._traced = traced
         self.count = 0
         self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
@@ -157,7 +159,9 @@ class AsyncPageStream:
                     case "summary":
                         self.summary = response.summary
         except grpc.aio.AioRpcError as error:
+            self._traced.end(error)
             raise cloister_error(error) from error
+        self._traced.end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,6 +170,7 @@ class AsyncPageStream:
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._call.cancel()
+        self._traced.end(error)
 
 
 async def _requests(

@@ -38,6 +38,13 @@ def candidates(settings: Settings) -> tuple[EngineEntry, ...]:
     return tuple(_entry(name, settings.engine.get(name, {})) for name in settings.shadow.engines)
 
 
+def canaries(settings: Settings) -> tuple[EngineEntry, ...]:
+    """Entries of the canaries: engines under other options. Raises `SettingsError` where one can't be made."""
+    return tuple(
+        _entry(name, {**settings.engine.get(name, {}), **options}) for name, options in settings.canary.items()
+    )
+
+
 def _entry(name: str, options: Mapping[str, Any]) -> EngineEntry:
     try:
         engine = registry.create(name, options)

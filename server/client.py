@@ -25,6 +25,7 @@ from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.access import Access
 from server.admission import Deadline
 from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
+from server.propagation import ClientCall
 
 
 class Client:
@@ -60,7 +61,8 @@ class Client:
         deadline = Deadline.after(deadline_s or self._deadline_s)
         for attempt in count(1):
             try:
-                return self._stub.Recognize(request, timeout=deadline.remaining_s, metadata=self._access.metadata())
+                with ClientCall("Recognize", self._access.metadata()) as call:
+                    return self._stub.Recognize(request, timeout=deadline.remaining_s, metadata=call.metadata)
             except grpc.RpcError as error:
                 refusal = cloister_error(error)
                 wait_s = pause_s(refusal, attempt, deadline)
@@ -81,8 +83,9 @@ class Client:
     ) -> PageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
         requests = _requests(options_of(engine, outputs, pdf, context), document)
+        call = ClientCall("RecognizeStream", self._access.metadata())
         timeout_s = deadline_s or self._deadline_s
-        return PageStream(self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=self._access.metadata()))
+        return PageStream(self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=call.metadata), call)
 
     def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
         """The engines of the server. Raises `CloisterError`."""
@@ -115,8 +118,9 @@ class PageStream:
     and ``summary`` are there once the loop has ended.
     """
 
-    def __init__(self, call: grpc.CallIterator[ocr_pb2.RecognizeStreamResponse]) -> None:
+    def __init__(self, call: grpc.CallIterator[ocr_pb2.RecognizeStreamResponse], traced: ClientCall) -> None:
         self._call = call
+        self._traced = traced
         self.count = 0
         self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
@@ -134,7 +138,9 @@ class PageStream:
                     case "summary":
                         self.summary = response.summary
         except grpc.RpcError as error:
+            self._traced.end(error)
             raise cloister_error(error) from error
+        self._traced.end()
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +149,7 @@ class PageStream:
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._call.cancel()  # type: ignore[no-untyped-call]
+        self._traced.end(error)
 
 
 def _requests(

@@ -4,7 +4,7 @@ The file is in flagd's format (https://flagd.dev/reference/flag-definitions/) an
 again when it changes; one that is broken, or names an engine that is not there, is reported and the last good one kept.
 Three flags are looked for, all optional:
 
-engine    string: the engine of requests that name none
+engine    string: the engine of requests that name none; NAME@canary for its canary, while there is one
 shadow    string: the candidate that reads the document once it has been answered; "" for none
 enabled   boolean: false ends all experiments at once: every request gets the default engine, no candidate runs
 
@@ -36,6 +36,7 @@ from structlog.typing import FilteringBoundLogger
 from cloister.v1 import ocr_pb2
 from server.errors import OptionsError
 from server.errors import Reason as Reasons
+from server.hosts import Label
 from server.settings import SettingsError
 
 ENGINE, SHADOW, ENABLED = "engine", "shadow", "enabled"
@@ -129,7 +130,8 @@ class Experiments:
     ) -> None:
         self._path = path
         self._default = default
-        self._allowed = {ENGINE: frozenset(engines), SHADOW: frozenset(candidates) | {""}}
+        labelled = {f"{name}@{label}" for name in engines for label in Label}
+        self._allowed = {ENGINE: labelled | set(engines), SHADOW: frozenset(candidates) | {""}}
         self._overriders = frozenset(overriders)
         self._log = log
         self._seen: tuple[int, int, int] | None = None

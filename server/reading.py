@@ -9,6 +9,7 @@ from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from jail.errors import JailError
 from jail.result import Result, Status
+from jail.run import Run
 from server.admission import Deadline, Place
 from server.errors import CellError, CloisterError, OverloadedError, Reason
 from server.hosts import EngineHost
@@ -43,6 +44,8 @@ async def replies(
     """
     checker = ReplyChecker(task)
     record.phase = Phase.WAITING
+    trace = record.trace.cell()
+    run: Run | None = None
     try:
         async with AsyncExitStack() as stack:
             waited_s = await stack.enter_async_context(place.turn()) if place is not None else 0.0
@@ -50,6 +53,7 @@ async def replies(
                 host.pool.run(task.SerializeToString(), document, timeout_s=deadline.remaining_s)
             )
             record.phase = Phase.READING
+            trace.began(None if run.set_up is None else run.set_up.seconds)
             if run.ended is not None:
                 record.ended.append(run.ended)
             record.stages_s["queue"] = waited_s + run.waited_s
@@ -59,6 +63,7 @@ async def replies(
                 reply = checker.take(payload)
                 if isinstance(reply, ocr_pb2.Page):
                     note(record, reply)
+                    trace.page(reply)
                 if reply is not None:
                     yield reply
     except MalformedReplyError as error:
@@ -67,6 +72,10 @@ async def replies(
     except JailError as error:
         record.cell = CellReport(type(error).__name__, str(error))
         raise _no_cell() from error
+    finally:
+        if run is not None and run.result is not None:
+            record.statuses.append(run.result.status)
+            trace.ended(run.result.status.value)
     result = run.result
     assert result is not None, "the run is over"
     record.cell = CellReport(result.status.value, result.reason, result.violation)
@@ -87,6 +96,9 @@ def note(record: RequestRecord, page: ocr_pb2.Page) -> None:
     """Count a page, its words and its time."""
     record.pages += 1
     record.words += sum(len(line.words) for line in page.lines) if page.lines else len(page.text.split())
+    scores = [word.confidence for line in page.lines for word in line.words]
+    if scores:
+        record.confidences.append(sum(scores) / len(scores))
     for stage, duration in page.timings.ListFields():
         record.stages_s[stage.name] = record.stages_s.get(stage.name, 0.0) + duration.ToNanoseconds() / 1e9
 

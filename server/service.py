@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,11 +22,14 @@ from server.errors import CloisterError, DocumentError, InternalError, OptionsEr
 from server.experiments import Experiments
 from server.fairness import Priority
 from server.hosts import EngineHost
+from server.lineup import Lineup
+from server.metrics import Metrics
 from server.renderings import PAGE_BREAK
 from server.settings import Settings
 from server.shadow import Control, Shadow
 from server.sharing import Reading
 from server.telemetry import RequestRecord, describe
+from server.tracing import Tracer
 
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
 
@@ -58,6 +61,7 @@ class _Call:
     record: RequestRecord
     deadline: Deadline
     task: asyncio.Task[Any]
+    host: EngineHost | None = None
     started_s: float = field(default_factory=perf_counter)
     stopped_by_server: bool = False
 
@@ -77,25 +81,35 @@ class _Asked:
 class OcrService(ocr_pb2_grpc.OcrServiceServicer):
     """Answers the RPCs. `serve` hands over the engines once they are ready; until then calls are told to come back."""
 
-    def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._settings = settings
         self._log = log
+        self._metrics = metrics or Metrics()
+        self._tracer = tracer or Tracer()
         self._state = State.STARTING
-        self._hosts: Mapping[str, EngineHost] = {}
+        self._lineup = Lineup()
         self._experiments: Experiments | None = None
         self._shadow: Shadow | None = None
         self._calls: set[_Call] = set()
         self._no_calls = asyncio.Event()
         self._no_calls.set()
 
-    def serve(
-        self, hosts: Iterable[EngineHost], experiments: Experiments | None = None, shadow: Shadow | None = None
-    ) -> None:
-        """Answer from now on with ``hosts``; ``experiments`` choose among them, ``shadow`` reads after them."""
-        self._hosts = {host.entry.name: host for host in hosts}
+    def serve(self, lineup: Lineup, experiments: Experiments | None = None, shadow: Shadow | None = None) -> None:
+        """Answer from now on with ``lineup``; ``experiments`` choose from it, ``shadow`` reads after it."""
+        self._lineup = lineup
         self._experiments = experiments
         self._shadow = shadow
         self._state = State.SERVING
+
+    def apply(self, settings: Settings) -> None:
+        """Go by these from the next call on."""
+        self._settings = settings
 
     async def drain(self, limit_s: float, force: asyncio.Event) -> None:
         """Refuse new calls and wait for those in flight; end what is left after ``limit_s`` or at ``force``."""
@@ -175,15 +189,15 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         return ocr_pb2.ListEnginesResponse(
             engines=[
                 ocr_pb2.EngineInfo(
-                    name=host.entry.name,
+                    name=host.name,
                     version=host.entry.version,
                     model_version=host.entry.model_version,
-                    is_default=host.entry.name == self._settings.default,
+                    is_default=host.name == self._settings.default,
                     idle_cells=host.pool.idle_cells,
                     busy_cells=host.pool.busy_cells,
                     languages=host.entry.languages,
                 )
-                for host in self._hosts.values()
+                for host in self._lineup
             ]
         )
 
@@ -195,6 +209,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         limits = self._settings.limits
         deadline = Deadline.of_call(context.time_remaining(), limits.deadline_s, limits.deadline_cap_s)
         record = RequestRecord(request_id=caller.current().request_id, rpc=rpc, peer=context.peer())
+        record.trace = self._tracer.request(rpc, context.invocation_metadata())
         call = _Call(record, deadline, task)
         self._calls.add(call)
         self._no_calls.clear()
@@ -222,10 +237,13 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             call.stop_clock()
             if error is not None:
                 record.code, record.reason = error.code, error.reason
-            record.log(self._log)
+            if call.host is not None:
+                self._lineup.leave(call.host)
             self._calls.discard(call)
             if not self._calls:
                 self._no_calls.set()
+            record.end(self._log)
+            self._metrics.request(record)
         if error is not None:
             await context.abort(error.code, error.message, trailers(error))
 
@@ -285,7 +303,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         control = Control(
             request_id=call.record.request_id,
             assignment=assignment,
-            version=self._hosts[call.record.engine].entry.version,
+            version=call.host.entry.version if call.host is not None else "",
             context=asked.context,
             document=asked.document,
             task=asked.task,
@@ -306,17 +324,19 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         options.context.tenant = caller.current().tenant(options.context.tenant)
         if options.context.priority not in _PRIORITIES:
             raise OptionsError(Reason.INVALID_OPTIONS, "context.priority has a value that is not known here")
-        name = options.engine or self._settings.default
-        if self._experiments is not None and (not options.engine or options.engine in self._hosts):
+        host = self._lineup.named(options.engine or self._settings.default)
+        if self._experiments is not None and host is not None:
             call.record.assignment = self._experiments.assign(options.engine, options.context, call.record.request_id)
-            name = call.record.assignment.engine
-        host = self._hosts.get(name)
+            if not options.engine:
+                host = self._lineup.chosen(call.record.assignment.engine)
         if host is None:
-            known = ", ".join(self._hosts)
+            known = ", ".join(self._lineup.names)
             raise OptionsError(
                 Reason.UNKNOWN_ENGINE, f"there is no engine of that name here; there are: {known}", {"engines": known}
             )
-        call.record.engine = host.entry.name
+        call.record.engine, call.record.label = host.entry.name, host.label
+        call.host = host
+        self._lineup.use(host)
         for output in options.outputs:
             if output not in _KNOWN_OUTPUTS:
                 raise OptionsError(Reason.INVALID_OPTIONS, f"there is no output {output}", {"output": str(output)})

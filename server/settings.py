@@ -154,6 +154,37 @@ class Ramp(_Section):
     """how many times the control's CPU time a candidate may take, at the median"""
 
 
+class Metrics(_Section):
+    address: str = ""
+    """host:port where Prometheus finds /metrics, with a loopback host; "" for nowhere. Port 0 takes a free one"""
+    beyond_loopback: bool = False
+    """true lets hosts on the network read them; they hold figures and names of engines, nothing of any document"""
+
+    @model_validator(mode="after")
+    def _stays_on_this_host(self) -> Metrics:
+        host, _, port = self.address.rpartition(":")
+        if self.address and not (host and port.isdigit()):
+            raise ValueError(f"metrics.address {self.address!r} is not host:port; take 127.0.0.1:9464, or nothing")
+        if self.address and not is_local(self.address) and not self.beyond_loopback:
+            raise ValueError(
+                f"{self.address!r} can be reached from other hosts; take 127.0.0.1 or [::1], or set"
+                " metrics.beyond_loopback = true if they may read it"
+            )
+        return self
+
+
+class Tracing(_Section):
+    endpoint: str = ""
+    """where spans go by OTLP over gRPC, as http://localhost:4317; "" for nowhere. Wants cloister[tracing]"""
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """share of requests that are traced where their caller has not decided it"""
+
+
+class Health(_Section):
+    self_test_s: Annotated[float, Field(ge=0)] = 60.0
+    """seconds between an engine's self-tests, each a small page read in a cell that nobody waits for; 0 for none"""
+
+
 class Log(_Section):
     format: LogFormat = LogFormat.AUTO
     """json, console, or auto: console on a terminal"""
@@ -182,6 +213,12 @@ class Settings(BaseSettings):
     shadow: Shadow = Field(default_factory=Shadow)
     ramp: Ramp = Field(default_factory=Ramp)
     log: Log = Field(default_factory=Log)
+    health: Health = Field(default_factory=Health)
+    metrics: Metrics = Field(default_factory=Metrics)
+    tracing: Tracing = Field(default_factory=Tracing)
+    canary: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """options in which an engine's canary differs from the engine: [canary.NAME]; where there is no table there is no
+    canary"""
 
     @field_validator("engines")
     @classmethod
@@ -223,6 +260,11 @@ class Settings(BaseSettings):
         if strangers:
             raise ValueError(
                 f"there are options for {', '.join(sorted(strangers))}, not named in engines; add it there"
+            )
+        unfounded = self.canary.keys() - set(self.engines)
+        if unfounded:
+            raise ValueError(
+                f"there are canaries of {', '.join(sorted(unfounded))}, not named in engines; mend the name or add it"
             )
         return self
 

@@ -64,7 +64,8 @@ class Reading:
             yield outline
             count = min(self.cells, outline.pages)
             # Cells at work on other pages count for the request as a whole, not for its wait and its set-up.
-            others = [_Share(self, number, count, replace(self.record, stages_s={})) for number in range(1, count)]
+            apart = [replace(self.record, stages_s={}, confidences=[]) for _ in range(1, count)]
+            others = [_Share(self, number, count, record) for number, record in enumerate(apart, 1)]
             tasks += [asyncio.create_task(share.read()) for share in others]
             shares = [first, *others]
             for number in range(outline.pages):

@@ -17,9 +17,11 @@ import grpc
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from jail.result import Exit, Violation
+from jail.result import Exit, Status, Violation
 from server.experiments import Assignment
+from server.hosts import Label
 from server.settings import LogFormat
+from server.tracing import NO_TRACE, Trace
 
 
 def logger(
@@ -74,6 +76,7 @@ class RequestRecord:
     peer: str
     phase: Phase = Phase.RECEIVING
     engine: str = ""
+    label: Label = Label.STABLE
     assignment: Assignment | None = None
     document_bytes: int = 0
     pages: int = 0
@@ -85,6 +88,27 @@ class RequestRecord:
     cell: CellReport | None = None
     ended: list[asyncio.Future[Exit | None]] = field(default_factory=list)
     """What each of its cells used, once that has ended; see `jail.run.Run.ended`."""
+    statuses: list[Status] = field(default_factory=list)
+    """How each of its cells ended."""
+    confidences: list[float] = field(default_factory=list)
+    """Of each page with words, the mean of theirs."""
+    trace: Trace = NO_TRACE
+
+    def end(self, log: FilteringBoundLogger) -> None:
+        """Log it, and end its trace."""
+        self.log(log)
+        attributes: dict[str, str | int] = {
+            "rpc.grpc.status_code": self.code.value[0],
+            "cloister.request_id": self.request_id,
+            "cloister.engine": self.engine,
+            "cloister.label": self.label.value,
+            "cloister.bytes": self.document_bytes,
+            "cloister.pages": self.pages,
+            "cloister.words": self.words,
+        }
+        if self.reason:
+            attributes["error.type"] = self.reason
+        self.trace.ended(attributes, failed=self.code is not grpc.StatusCode.OK)
 
     def log(self, log: FilteringBoundLogger) -> None:
         """One line: info where the server did its part, error where cell or server failed at it."""
@@ -99,6 +123,9 @@ class RequestRecord:
             "code": self.code.name,
             "stages_ms": {stage: round(seconds * 1000, 2) for stage, seconds in self.stages_s.items()},
         }
+        if self.label is not Label.STABLE:
+            fields["label"] = self.label.value
+        fields |= self.trace.ids
         if self.assignment is not None:
             assigned = self.assignment
             fields["assignment"] = {

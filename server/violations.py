@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 from structlog.typing import FilteringBoundLogger
 
@@ -14,17 +15,17 @@ from server.hosts import EngineHost
 _PERIOD_S = 5.0
 
 
-async def watch(hosts: Sequence[EngineHost], log: FilteringBoundLogger, period_s: float = _PERIOD_S) -> None:
+async def watch(hosts: Iterable[EngineHost], log: FilteringBoundLogger, period_s: float = _PERIOD_S) -> None:
     """Follow the pools for ever; log each count that grew. A request's own line has the arguments too."""
-    told: dict[str, Counter[tuple[str, Phase]]] = {host.entry.name: Counter() for host in hosts}
+    told: WeakKeyDictionary[EngineHost, Counter[tuple[str, Phase]]] = WeakKeyDictionary()
     while True:
         for host in hosts:
-            known = told[host.entry.name]
+            known = told.setdefault(host, Counter())
             for (call, phase), count in (host.pool.violations - known).items():
                 known[call, phase] += count
                 log.error(
                     "violations",
-                    engine=host.entry.name,
+                    engine=host.name,
                     call=call,
                     phase=phase.value,
                     new=count,

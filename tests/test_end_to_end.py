@@ -16,6 +16,7 @@ from PIL import Image
 from bench.embedded import Cloister
 from cloister.v1 import ocr_pb2
 from engines.documents import specimen
+from server import selftest
 from server.async_client import AsyncClient
 from server.errors import CloisterError, Reason
 
@@ -56,6 +57,11 @@ def share_found(response: ocr_pb2.RecognizeResponse, text: str) -> float:
 
 def test_a_drawn_receipt_is_read(server: Cloister) -> None:
     assert share_found(server.recognize(receipt()), "\n".join(specimen.RECEIPT_LINES)) >= 0.9
+
+
+def test_the_page_of_the_self_test_is_read(server: Cloister) -> None:
+    page = (Path(selftest.__file__).with_name("selftest.png")).read_bytes()
+    assert share_found(server.recognize(page), "Cloister reads scans Total 18.49") >= 0.6
 
 
 def test_the_reply_says_who_read_it_where_and_how_long_it_took(server: Cloister) -> None:

@@ -26,8 +26,9 @@ TURN_WEIGHTS = Path(__file__).parent / "orientation" / "weights"
 class Scribe:
     """Cloister's own engine. Fulfils `engines.api.Engine`.
 
-    ``upright`` tells whether pages that lie on their side or upside down are turned before they are read. Making one
-    reads the names of the weights and nothing else: OpenCV and TensorFlow are imported by `load`.
+    ``upright`` tells whether pages that lie on their side or upside down are turned before they are read. ``weights``
+    is a folder, by its absolute path, with a `word.npz` and a `word.json` to read with instead of those that came
+    along. Making one reads the names of the weights and nothing else: OpenCV and TensorFlow are imported by `load`.
     """
 
     name = "scribe"
@@ -37,10 +38,16 @@ class Scribe:
     limits = Limits(memory_bytes=1 << 30)
     program = None
 
-    def __init__(self, upright: bool = True) -> None:
+    def __init__(self, upright: bool = True, weights: str = "") -> None:
         if not isinstance(upright, bool):
             raise OptionsError("engine scribe: upright is true or false")
-        self.model_version = _version(WEIGHTS / "word.json")
+        if not isinstance(weights, str) or (weights and not os.path.isabs(weights)):
+            raise OptionsError("engine scribe: weights is the absolute path of a folder")
+        self._weights = Path(weights) if weights else WEIGHTS
+        try:
+            self.model_version = _version(self._weights / "word.json")
+        except (OSError, ValueError, KeyError) as error:
+            raise OptionsError(f"engine scribe: weights: no word.json in {weights}: {error}; mend the path") from error
         if upright:
             self.model_version += f"+turn-{_version(TURN_WEIGHTS / 'turn.json')}"
         self._upright = upright
@@ -58,7 +65,7 @@ class Scribe:
         from engines.scribe.recogniser.reader import Recogniser
 
         with _native_messages_dropped():
-            self._recogniser = Recogniser.load(WEIGHTS)
+            self._recogniser = Recogniser.load(self._weights)
             if self._upright:
                 self._voters = orientation.Voters.load(TURN_WEIGHTS)
         if self._upright:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import attack, boxes, compare, doctor, keys, ocr, policy, ramp, serve, shadow
+from server.cli import attack, boxes, compare, doctor, keys, ocr, policy, ramp, reload, serve, shadow, top
 
 app = typer.Typer(
     name="cloister",
@@ -14,6 +14,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("serve")(serve.serve)
+app.command("reload")(reload.reload)
+app.command("top")(top.top)
 app.command("ocr")(ocr.ocr)
 app.command("boxes")(boxes.boxes)
 app.command("compare")(compare.compare)

@@ -1,0 +1,31 @@
+"""The engine as the settings make it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engines.errors import OptionsError
+from engines.scribe.engine import WEIGHTS, Scribe
+from engines.scribe.recogniser.reader import WeightsError
+
+
+def test_weights_come_from_the_folder_that_is_named(tmp_path: Path) -> None:
+    card = json.loads((WEIGHTS / "word.json").read_text())
+    (tmp_path / "word.json").write_text(json.dumps({**card, "version": "next"}))
+    engine = Scribe(upright=False, weights=str(tmp_path))
+    assert engine.model_version == "next"
+    assert Scribe(upright=False).model_version == card["version"]
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        engine.load()
+    shutil.copy(WEIGHTS / "word.npz", tmp_path)
+    engine.load()
+
+
+@pytest.mark.parametrize("weights", ["models/4", "/nowhere", 4])
+def test_a_folder_without_weights_is_refused_by_name(weights: object) -> None:
+    with pytest.raises(OptionsError, match=r"engine scribe: weights"):
+        Scribe(weights=weights)  # type: ignore[arg-type]
