@@ -12,7 +12,7 @@ import grpc
 
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.admission import Deadline
-from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
+from server.calls import DEADLINE_S, channel_options, chunks, cloister_error, collect, options_of, pause_s, target_of
 from server.renderings import PAGE_BREAK
 
 
@@ -20,13 +20,19 @@ class AsyncClient:
     """`server.client.Client` for asyncio."""
 
     def __init__(
-        self, address: str, *, deadline_s: float = DEADLINE_S, credentials: grpc.ChannelCredentials | None = None
+        self,
+        address: str | Sequence[str],
+        *,
+        deadline_s: float = DEADLINE_S,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self._deadline_s = deadline_s
+        target = target_of(address)
+        options = channel_options(target)
         self._channel = (
-            grpc.aio.insecure_channel(address, CHANNEL_OPTIONS)
+            grpc.aio.insecure_channel(target, options)
             if credentials is None
-            else grpc.aio.secure_channel(address, credentials, CHANNEL_OPTIONS)
+            else grpc.aio.secure_channel(target, credentials, options)
         )
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
 
@@ -63,9 +69,29 @@ class AsyncClient:
     async def _followed(
         self, request: ocr_pb2.RecognizeRequest, deadline: Deadline, progress: Callable[[int, int], None]
     ) -> ocr_pb2.RecognizeResponse:
-        """What `Recognize` would answer, by way of a stream."""
-        requests = _requests(request.options, request.document)
+        """What `Recognize` would answer, by way of a stream; by itself where the server goes away in the middle.
+
+        What has begun to be answered gRPC does not send to another server; a plain call it does.
+        """
         response = ocr_pb2.RecognizeResponse()
+        try:
+            await self._follow(request, deadline, progress, response)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or not response.pages:
+                raise
+            response = await self._stub.Recognize(request, timeout=deadline.remaining_s)
+            progress(len(response.pages), len(response.pages))
+        return response
+
+    async def _follow(
+        self,
+        request: ocr_pb2.RecognizeRequest,
+        deadline: Deadline,
+        progress: Callable[[int, int], None],
+        response: ocr_pb2.RecognizeResponse,
+    ) -> None:
+        """Fill ``response`` from a stream."""
+        requests = _requests(request.options, request.document)
         files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         pages = 0
         async for part in self._stub.RecognizeStream(requests, timeout=deadline.remaining_s):
@@ -84,7 +110,6 @@ class AsyncClient:
         response.files.extend(ocr_pb2.File(output=output, content=content) for output, content in files.items())
         if not request.options.outputs or ocr_pb2.OUTPUT_TEXT in request.options.outputs:
             response.text = PAGE_BREAK.join(page.text for page in response.pages)
-        return response
 
     def stream(
         self,
