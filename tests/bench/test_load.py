@@ -44,6 +44,13 @@ def test_answers_that_take_longer_and_longer_are_not_steady() -> None:
     assert found.spread > 0.2
 
 
+def test_calls_that_come_at_random_are_judged_by_how_many_of_them_are_answered() -> None:
+    # Twice as many in the last third as in the first, all answered: no fault of the server's.
+    calls = [Call(at, at + 0.2, End.ANSWERED) for at in (30 * (n / 400) ** 0.7 for n in range(400))]
+    assert outcome(calls, 30, drawn=True).steady
+    assert not outcome(calls, 30).steady
+
+
 def test_what_is_refused_is_offered_and_no_answer() -> None:
     calls = answered(per_s=5, took_s=0.1, seconds=20)
     calls += [Call(n / 5, n / 5 + 0.001, End.REFUSED) for n in range(100)]
