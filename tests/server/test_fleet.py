@@ -142,7 +142,7 @@ def check(sent: Load, members: list[Member], lost: Member | None, since: dict[st
     What ``lost`` read and could not deliver any more was rightly read again; no other server may have done that.
     """
     assert not sent.failures
-    assert len(sent.answers) > 3 * AT_ONCE
+    assert len(sent.answers) > AT_ONCE
     assert set(sent.answers.values()) == {1}
     delivered = Counter(
         length for member in members if member is not lost for length in member.answered()[since[member.address] :]
@@ -160,7 +160,9 @@ async def test_calls_go_in_turns_to_all_that_serve(fleet: list[Member]) -> None:
     since = marks(fleet)
     async with load(fleet) as sent:
         await asyncio.gather(*(member.answers_more() for member in fleet))
-        await asyncio.sleep(1)
+        async with asyncio.timeout(START_S):
+            while len(sent.answers) < 4 * AT_ONCE:
+                await asyncio.sleep(0.1)
     check(sent, fleet, None, since)
     shares = [len(member.answered()) - since[member.address] for member in fleet]
     assert min(shares) > sum(shares) / 6
