@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
 	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf bench-orientation bench-shadow \
-	bench-isolation soak fuzz fuzz-setup
+	bench-load bench-isolation soak fuzz fuzz-setup
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -52,6 +52,9 @@ lock: setup  ## resolve the dependencies anew: names, versions and hashes
 		--no-annotate --no-header --upgrade -o requirements.lock
 	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --extra tesseract --extra bench --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --upgrade -o requirements-bench.lock
+	@.venv/bin/uv pip compile -q pyproject.toml deploy/container/requirements.in --extra tesseract --extra postgresql --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header --constraints requirements.lock \
+		--no-emit-package tensorflow --upgrade -o deploy/container/requirements.lock
 
 sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@.venv/bin/cmake -S . -B build/sanitize -G Ninja -DCLOISTER_FUZZ=ON -DCMAKE_BUILD_TYPE=Debug >/dev/null
@@ -59,7 +62,7 @@ sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@build/sanitize/mser_fuzz 2000
 
 bench-setup: test-setup
-	@$(PY) -c "import rapidocr, onnxruntime, ocrmypdf" 2>/dev/null || \
+	@$(PY) -c "import rapidocr, onnxruntime, ocrmypdf, matplotlib" 2>/dev/null || \
 		$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
 
 bench-accuracy: bench-setup  ## words right on sets of real pages, beside Tesseract and rapidocr (slow)
@@ -102,6 +105,9 @@ bench-pdf: bench-setup  ## scanned PDFs beside OCRmyPDF
 
 bench-shadow: setup  ## what callers notice of a candidate that reads every request again
 	@$(PY) -m bench.shadow
+
+bench-load: bench-setup  ## throughput, latency, memory and cost under load, beside peers on the same pages (an hour)
+	@$(PY) -m bench.load
 
 clean:  ## delete what was made, .venv too
 	rm -rf .venv build out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -55,6 +55,10 @@ class Unjailed:
     ) -> None:
         self._process.communicate()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def run(self, document: Path) -> Cost:
         """Read a document."""
         assert self._process.stdin is not None, "it was opened as a pipe"

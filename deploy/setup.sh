@@ -26,7 +26,8 @@ system_packages() {
 }
 
 if [ "${1:-}" = tests ]; then
-  system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd  # the real one: an engine, a vendor's program, a peer
+  # Tesseract as an engine, a vendor's program, a peer; networks of several hosts; the image, the unit.
+  system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd iproute2 util-linux debootstrap runc systemd
   system_packages prometheus  # with its promtool: what tests alert rules and dashboards
   system_packages poppler-utils  # what many copy text from PDFs with
   # Browsers have pdf.js. Node and npm are not installed for it, but used where they are.

@@ -19,6 +19,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ _PERIOD_US = 100_000
 _CLOSE_S = 2.0
 """How long the kernel may hold the group of a process that has just ended."""
 _RETRY_S = 0.02
+_TRIES = 100
 _DELEGATE = (
     "delegate a cgroup with memory, pids and cpu to the server: systemd, Delegate=yes in its unit; a container, "
     "--cgroupns=private and a writable /sys/fs/cgroup; elsewhere, a group owned by the server's user, named in "
@@ -254,11 +256,19 @@ class Tree:
 
     @staticmethod
     def _make_locked(group: Path) -> int:
-        _make(group)
-        lock = _lock(group)
-        if lock is None or not group.exists():
-            raise OSError(errno.EAGAIN, "another server took it for a dead one's; start again", str(group))
-        return lock
+        """A descriptor that locks the new ``group``. Before it does, a server that starts at the same moment may take
+        the group for a dead one's and remove it: then it is made again."""
+        for _ in range(_TRIES):
+            with suppress(FileExistsError):
+                _make(group)
+            with suppress(FileNotFoundError):
+                lock = _lock(group)
+                if lock is not None:
+                    if group.exists():
+                        return lock
+                    os.close(lock)
+            time.sleep(_RETRY_S)
+        raise OSError(errno.EAGAIN, "other servers took it for a dead one's; start again", str(group))
 
     def _hand_down(self, parent: Path, own_pids: Sequence[int]) -> None:
         inside = {int(pid) for pid in (parent / "cgroup.procs").read_text().split()}

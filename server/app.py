@@ -58,6 +58,17 @@ _MESSAGE_SLACK_BYTES = 1024 * 1024
 _FLUSH_S = 1.0
 # This host does not change while the process lives: once is enough for all its servers.
 _proven: set[Layers] = set()
+# gRPC's own default lets a client ask every five minutes whether we are still there, and hangs up on one that asks more
+# often; ours asks while it waits for an answer. Asking it back ends the cells of callers that were cut off.
+_KEEPALIVE = (
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Clients come back by name, and so find servers that were added. Calls in flight end first.
+    ("grpc.max_connection_age_ms", 300_000),
+)
 # Calls of one connection beyond those that can be admitted: health, reflection, and documents on their way to refusal.
 _SPARE_STREAMS = 16
 
@@ -210,6 +221,7 @@ async def _listening(
             ("grpc.max_concurrent_streams", places + _SPARE_STREAMS),
             # Two servers on one port would each get some of the calls.
             ("grpc.so_reuseport", 0),
+            *_KEEPALIVE,
         ),
     )
     ocr_pb2_grpc.add_OcrServiceServicer_to_server(ocr, server)

@@ -13,7 +13,7 @@ import grpc
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.access import Access
 from server.admission import Deadline
-from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
+from server.calls import DEADLINE_S, channel_options, chunks, cloister_error, collect, options_of, pause_s, target_of
 from server.propagation import ClientCall
 from server.renderings import PAGE_BREAK
 
@@ -21,14 +21,17 @@ from server.renderings import PAGE_BREAK
 class AsyncClient:
     """`server.client.Client` for asyncio."""
 
-    def __init__(self, address: str, *, deadline_s: float = DEADLINE_S, access: Access | None = None) -> None:
+    def __init__(
+        self, address: str | Sequence[str], *, deadline_s: float = DEADLINE_S, access: Access | None = None
+    ) -> None:
         self._deadline_s = deadline_s
         self._access = access = Access.from_environment() if access is None else access
-        credentials, options = access.credentials(address), (*CHANNEL_OPTIONS, *access.options)
+        target = target_of(address)
+        credentials, options = access.credentials(target), (*channel_options(target), *access.options)
         self._channel = (
-            grpc.aio.insecure_channel(address, options)
+            grpc.aio.insecure_channel(target, options)
             if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options)
+            else grpc.aio.secure_channel(target, credentials, options)
         )
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
 
@@ -66,9 +69,30 @@ class AsyncClient:
     async def _followed(
         self, request: ocr_pb2.RecognizeRequest, deadline: Deadline, progress: Callable[[int, int], None]
     ) -> ocr_pb2.RecognizeResponse:
-        """What `Recognize` would answer, by way of a stream."""
-        requests = _requests(request.options, request.document)
+        """What `Recognize` would answer, by way of a stream; by itself where the server goes away in the middle.
+
+        What has begun to be answered gRPC does not send to another server; a plain call it does.
+        """
         response = ocr_pb2.RecognizeResponse()
+        try:
+            await self._follow(request, deadline, progress, response)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or not response.pages:
+                raise
+            with ClientCall("Recognize", self._access.metadata()) as call:
+                response = await self._stub.Recognize(request, timeout=deadline.remaining_s, metadata=call.metadata)
+            progress(len(response.pages), len(response.pages))
+        return response
+
+    async def _follow(
+        self,
+        request: ocr_pb2.RecognizeRequest,
+        deadline: Deadline,
+        progress: Callable[[int, int], None],
+        response: ocr_pb2.RecognizeResponse,
+    ) -> None:
+        """Fill ``response`` from a stream."""
+        requests = _requests(request.options, request.document)
         files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         pages = 0
         with ClientCall("RecognizeStream", self._access.metadata()) as call:
@@ -90,7 +114,6 @@ class AsyncClient:
         response.files.extend(ocr_pb2.File(output=output, content=content) for output, content in files.items())
         if not request.options.outputs or ocr_pb2.OUTPUT_TEXT in request.options.outputs:
             response.text = PAGE_BREAK.join(page.text for page in response.pages)
-        return response
 
     def stream(
         self,

@@ -1,10 +1,17 @@
-"""What both clients' calls have in common: options, retries, parts of documents, errors."""
+"""What both clients' calls have in common: where they go, options, retries, parts of documents, errors.
+
+A client of several servers spreads its calls over those that say they serve, by gRPC's own means (service config,
+gRFCs A2, A6, A17): round robin, health by server, retries of what a server that went away had not answered. Keepalive
+tells that a server was cut off, which no closed connection does.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import grpc
 
@@ -15,14 +22,20 @@ from server.errors import CloisterError, Reason, received
 DEADLINE_S = 60.0
 """Seconds a call may take where nothing else is said."""
 
+KEEPALIVE_S = 10
+"""Seconds of silence after which a server that owes an answer is asked whether it is there."""
+KEEPALIVE_TIMEOUT_S = 5
+"""Seconds it has for that."""
+
+_SERVICE = "cloister.v1.OcrService"
 _CHUNK_BYTES = 256 * 1024
 _ATTEMPTS = 5
 # Callers that were turned away together must not come back together.
 _JITTER = 0.5
-_SERVICE_CONFIG = {
+_RETRIES: Mapping[str, Any] = {
     "methodConfig": [
         {
-            "name": [{"service": "cloister.v1.OcrService"}],
+            "name": [{"service": _SERVICE}],
             "retryPolicy": {
                 "maxAttempts": _ATTEMPTS,
                 "initialBackoff": "0.2s",
@@ -36,13 +49,54 @@ _SERVICE_CONFIG = {
     ]
 }
 _WORTH_WAITING = (Reason.QUEUE_FULL, Reason.RATE_LIMITED, Reason.TENANT_AT_LIMIT)
-CHANNEL_OPTIONS = (
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # A request larger than this buffer would never be retried; a document may be as large as the server's limit.
-    ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
-)
+# For one server alone health is left out: its own word why it does not serve yet tells a caller more.
+_FLEET: Mapping[str, Any] = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": _SERVICE},
+}
+
+
+def target_of(address: str | Sequence[str]) -> str:
+    """The gRPC target of ``address``, which is one, or several as a list or with commas between.
+
+    Several must be IP addresses of one version with their ports: gRPC knows no list of names, but a name may have many
+    addresses (``dns:///ocr.example:50051``). Raises ValueError.
+    """
+    addresses = address.split(",") if isinstance(address, str) else list(address)
+    if len(addresses) == 1:
+        return addresses[0]
+    if "" in addresses or not addresses:
+        raise ValueError(f"an address is missing in {address!r}; give host:port, or several with commas between")
+    if addresses[0].startswith(("ipv4:", "ipv6:")):
+        return ",".join(addresses)
+    try:
+        versions = {ipaddress.ip_address(each.rpartition(":")[0].strip("[]")).version for each in addresses}
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, in {address!r}; give several servers by IP address and port, or as one name that stands for all"
+            " (dns:///name:port)"
+        ) from None
+    if len(versions) > 1:
+        raise ValueError(f"{address!r} mixes IPv4 and IPv6; give addresses of one version")
+    return f"ipv{versions.pop()}:{','.join(addresses)}"
+
+
+def channel_options(target: str) -> tuple[tuple[str, str | int], ...]:
+    """The options of a channel to ``target``."""
+    several = target.startswith("dns:") or "," in target
+    config = {**_RETRIES, **_FLEET} if several else _RETRIES
+    return (
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        # A request larger than this buffer would never be retried; a document may be as large as the server's limit.
+        ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
+        # A server that is cut off answers nothing, not even that it is gone: it is asked while a call waits for it.
+        ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_S * 1000),
+        # Reading takes long and sends nothing meanwhile; without this gRPC would stop asking after two times.
+        ("grpc.http2.max_pings_without_data", 0),
+    )
 
 
 def options_of(

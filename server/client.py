@@ -6,6 +6,9 @@
             for page in pages: ...
         pages.summary.provenance.engine
 
+    Client(["10.0.0.1:50051", "10.0.0.2:50051"])    # calls are spread over both, and go to the other where one is lost
+    Client("dns:///ocr.example:50051")              # the same with all addresses of a name
+
 Errors are those of `server.errors`. A server that can't be reached, is starting or going away is asked again by gRPC
 itself, and one whose queue is full by us, where the document is at hand for it (`recognize`): four times at most, when
 the server says, within the call's deadline.
@@ -24,25 +27,31 @@ import grpc
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.access import Access
 from server.admission import Deadline
-from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, collect, options_of, pause_s
+from server.calls import DEADLINE_S, channel_options, chunks, cloister_error, collect, options_of, pause_s, target_of
 from server.propagation import ClientCall
 
 
 class Client:
     """Calls the server at ``address``, a gRPC target such as ``localhost:50051`` or ``unix:/run/cloister.sock``.
 
-    ``deadline_s`` holds for calls that name none. ``access`` is what the server wants to see, by default
+    ``address`` may be several, IP addresses with ports in a list or with commas between, or ``dns:///name:port``: calls
+    then go in turns to those that serve, and a call whose server goes away before its answer goes to another. It is
+    read there again, and answered once. A stream that has begun to answer ends with its server.
+    ``deadline_s`` holds for calls that name none. ``access`` is what the servers want to see, by default
     as the environment says. Raises `AccessError` where that can't be used.
     """
 
-    def __init__(self, address: str, *, deadline_s: float = DEADLINE_S, access: Access | None = None) -> None:
+    def __init__(
+        self, address: str | Sequence[str], *, deadline_s: float = DEADLINE_S, access: Access | None = None
+    ) -> None:
         self._deadline_s = deadline_s
         self._access = access = Access.from_environment() if access is None else access
-        credentials, options = access.credentials(address), (*CHANNEL_OPTIONS, *access.options)
+        target = target_of(address)
+        credentials, options = access.credentials(target), (*channel_options(target), *access.options)
         self._channel = (
-            grpc.insecure_channel(address, options)
+            grpc.insecure_channel(target, options)
             if credentials is None
-            else grpc.secure_channel(address, credentials, options)
+            else grpc.secure_channel(target, credentials, options)
         )
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
 

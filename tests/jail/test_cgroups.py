@@ -6,8 +6,11 @@ are held here.
 
 from __future__ import annotations
 
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -137,6 +140,27 @@ def test_a_group_in_use_is_not_taken_for_a_dead_servers(parent: Path) -> None:
     assert (parent / first.name).exists()
     first.close()
     second.close()
+
+
+def test_servers_that_start_together_leave_each_other_their_groups(tmp_path: Path) -> None:
+    done = Event()
+
+    def starting_too() -> None:
+        while not done.is_set():
+            Tree._clear_stale(tmp_path)
+
+    with ThreadPoolExecutor() as threads:
+        others = [threads.submit(starting_too) for _ in range(2)]
+        try:
+            for number in range(300):
+                group = tmp_path / f"cloister-{number}"
+                lock = Tree._make_locked(group)
+                assert group.is_dir()
+                os.close(lock)
+        finally:
+            done.set()
+        for other in others:
+            other.result()
 
 
 def test_a_missing_control_file_is_named(parent: Path) -> None:
