@@ -129,13 +129,17 @@ class PageStream:
         except grpc.RpcError as error:
             raise cloister_error(error) from error
 
+    def cancel(self) -> None:
+        """End the call and the cell's work; iterating then raises. Any thread may."""
+        self._call.cancel()  # type: ignore[no-untyped-call]
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._call.cancel()  # type: ignore[no-untyped-call]
+        self.cancel()
 
 
 def _requests(

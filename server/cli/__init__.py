@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import attack, boxes, compare, doctor, ocr, policy, ramp, serve, shadow
+from server.cli import attack, boxes, compare, doctor, fetch, jobs, ocr, policy, ramp, serve, shadow, submit, worker
 
 app = typer.Typer(
     name="cloister",
@@ -15,6 +15,10 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("ocr")(ocr.ocr)
+app.command("submit")(submit.submit)
+app.command("jobs")(jobs.jobs)
+app.command("fetch")(fetch.fetch)
+app.command("worker")(worker.worker)
 app.command("boxes")(boxes.boxes)
 app.command("compare")(compare.compare)
 app.add_typer(shadow.shadow)

@@ -1,0 +1,47 @@
+"""A worker that starts when it is needed and ends when nothing waits, for a queue that needs no service.
+
+Where the broker is a folder, whoever hands in a document starts one in the background. There is one at a time: it holds
+a lock on a file in the queue's folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from server.settings import Queue as QueueSettings
+
+_LOCK = "worker.lock"
+_LOG = "worker.log"
+
+
+def start(settings: QueueSettings, config: Path | None) -> Path | None:
+    """Start one in the background unless it runs; the file that it logs to, or None where the broker is a service."""
+    if settings.broker:
+        return None
+    log = settings.folder / _LOG
+    command = [sys.executable, "-m", "server.cli", "worker", "--helper"]
+    if config is not None:
+        command += ["--config", str(config.absolute())]
+    descriptor = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        # Of a session of its own, so that it outlives the terminal.
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+    return log
+
+
+@contextmanager
+def alone(settings: QueueSettings) -> Iterator[bool]:
+    """Whether no other helper runs. For the length of the block none does but this."""
+    with (settings.folder / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
