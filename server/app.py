@@ -21,7 +21,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 from structlog.typing import FilteringBoundLogger
 
-from cloister.v1 import ocr_pb2_grpc
+from cloister.v1 import jobs_pb2_grpc, ocr_pb2_grpc
 from jail import proving
 from jail.errors import JailError
 from jail.pool import Pool
@@ -33,6 +33,9 @@ from server.comparison import Rules
 from server.experiments import Experiments
 from server.health import SERVICE_NAME, Health
 from server.hosts import EngineHost
+from server.queue import service as job_service
+from server.queue.opening import Queue
+from server.queue.service import JobService
 from server.records.opening import opened
 from server.records.recorder import Recorder
 from server.service import OcrService
@@ -77,9 +80,10 @@ async def running(
     candidates = catalogue.candidates(settings) if candidates is None else tuple(candidates)
     experiments = _experiments(settings, entries, candidates, log)
     ocr = OcrService(settings, log)
-    health = Health((service.NAME,))
+    jobs = _jobs(settings, entries, log)
+    health = Health((service.NAME, *((job_service.NAME,) if jobs is not None else ())))
     await health.set(serving=False)
-    grpc_server, address = await _listening(settings, ocr, health)
+    grpc_server, address = await _listening(settings, ocr, jobs, health)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(grpc_server.stop, _FLUSH_S)
         (log.info if is_local(address) else log.warning)("listening", address=address)
@@ -87,6 +91,8 @@ async def running(
             hosts = await _started(settings, entries, stack)
         server = RunningServer(address, hosts)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
+        if jobs is not None:
+            stack.push_async_callback(jobs.drain)
         stack.push_async_callback(health.shut_down)
         shadow = None
         if experiments is not None and candidates:
@@ -134,7 +140,9 @@ async def serve(settings: Settings, entries: Iterable[EngineEntry] | None = None
             raise
 
 
-async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tuple[grpc.aio.Server, str]:
+async def _listening(
+    settings: Settings, ocr: OcrService, jobs: JobService | None, health: Health
+) -> tuple[grpc.aio.Server, str]:
     places = len(settings.engines) * (settings.cells.busy + settings.limits.queue)
     server = grpc.aio.server(
         options=(
@@ -147,8 +155,12 @@ async def _listening(settings: Settings, ocr: OcrService, health: Health) -> tup
         )
     )
     ocr_pb2_grpc.add_OcrServiceServicer_to_server(ocr, server)
+    names = [service.NAME, SERVICE_NAME, reflection.SERVICE_NAME]
+    if jobs is not None:
+        jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
+        names.append(job_service.NAME)
     health.add_to(server)
-    reflection.enable_server_reflection((service.NAME, SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection(names, server)
     wanted = settings.listen.address
     try:
         port = server.add_insecure_port(wanted)
@@ -227,6 +239,12 @@ def _shadow(
         publish=None if recorder is None else recorder.put,
         keeps=recorder is not None and recorder.keeps_documents,
     )
+
+
+def _jobs(settings: Settings, entries: Iterable[EngineEntry], log: FilteringBoundLogger) -> JobService | None:
+    if not settings.queue.serve:
+        return None
+    return JobService(Queue.opened(settings.queue), entries, settings.limits.document_bytes, log)
 
 
 def _recorder(settings: Settings, log: FilteringBoundLogger) -> Recorder | None:

@@ -22,7 +22,7 @@ _JITTER = 0.5
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
-            "name": [{"service": "cloister.v1.OcrService"}],
+            "name": [{"service": "cloister.v1.OcrService"}, {"service": "cloister.v1.JobService"}],
             "retryPolicy": {
                 "maxAttempts": _ATTEMPTS,
                 "initialBackoff": "0.2s",

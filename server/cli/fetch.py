@@ -35,10 +35,10 @@ def fetch(
 ) -> None:
     """Write what was read of documents that were handed in. One that could not be read is named, with the reason."""
     failed = 0
-    with explained(), queued(load(config)) as queue:
+    with explained(), queued(settings := load(config)) as queue:
         found = named(queue, ids or [])
         if wait:
-            found = awaited(queue, found)
+            found = awaited(queue, found, settings, config)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
         taken: set[str] = set()

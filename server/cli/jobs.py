@@ -7,20 +7,23 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from server.cli.common import ConfigOption, explained
+from server.cli.common import ConfigOption, errors, explained
 from server.cli.queue import SHOWN_CHARACTERS, named, queued
+from server.queue import helper
 from server.queue.job import Job, State
 from server.queue.opening import Queue
-from server.settings import load
+from server.settings import Settings, load
 
 _STYLES = {State.SUCCEEDED: "green", State.DEAD: "red", State.RUNNING: "yellow"}
 _POLL_S = 0.3
+_PATIENCE_S = 20.0
 
 
 def jobs(
@@ -39,12 +42,12 @@ def jobs(
     if cancel and not ids:
         raise typer.BadParameter("name the jobs to cancel")
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
-    with explained(), queued(load(config)) as queue:
+    with explained(), queued(settings := load(config)) as queue:
         found = named(queue, ids or [])
         if cancel:
             found = [queue.ledger.cancel(job.id) for job in found]
         if wait:
-            found = awaited(queue, found)
+            found = awaited(queue, found, settings, config)
         chosen = [job for job in found if not states or job.state in states]
     if as_json:
         for job in chosen:
@@ -53,14 +56,21 @@ def jobs(
         _show(chosen)
 
 
-def awaited(queue: Queue, jobs_: Sequence[Job]) -> list[Job]:
-    """All of them, once they have ended."""
+def awaited(queue: Queue, jobs_: Sequence[Job], settings: Settings, config: Path | None) -> list[Job]:
+    """All of them, once they have ended. Has a worker started where none is needed to run beforehand."""
     waits = {job.id: job for job in jobs_}
-    while not all(job.state.ended for job in waits.values()):
+    changed_s, told = time.monotonic(), False
+    if not all(job.state.ended for job in jobs_):
+        helper.start(settings.queue, config)
+    while open_ := [id_ for id_, job in waits.items() if not job.state.ended]:
         time.sleep(_POLL_S)
-        for id_, job in waits.items():
-            if not job.state.ended:
-                waits[id_] = queue.ledger.job(id_)
+        for id_ in open_:
+            job = queue.ledger.job(id_)
+            if job.state is not waits[id_].state:
+                waits[id_], changed_s = job, time.monotonic()
+        if not told and time.monotonic() - changed_s > _PATIENCE_S and not helper.runs(settings.queue):
+            errors.print("cloister: nothing happens; does a worker run (cloister worker), and what does it log?")
+            told = True
     return list(waits.values())
 
 

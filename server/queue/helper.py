@@ -35,6 +35,11 @@ def start(settings: QueueSettings, config: Path | None) -> Path | None:
     return log
 
 
+def runs(settings: QueueSettings) -> bool:
+    with alone(settings) as first:
+        return not first
+
+
 @contextmanager
 def alone(settings: QueueSettings) -> Iterator[bool]:
     """Whether no other helper runs. For the length of the block none does but this."""

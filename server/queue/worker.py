@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 from structlog.typing import FilteringBoundLogger
 
 from server.client import Client
@@ -60,6 +62,8 @@ def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_id
             keep_days=section.keep_days,
         )
         stack.enter_context(_logging(log))
+        # It warns of root, whom a message could make run what it likes; ours hold an id, and no other kind is taken.
+        warnings.simplefilter("ignore", SecurityWarning)
         stack.enter_context(_stopping(stop))
         worker = app.Worker(
             pool="threads",
