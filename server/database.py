@@ -34,11 +34,14 @@ def parsed(address: str, setting: str) -> URL:
     return url
 
 
-def engine_for(url: URL, setting: str, pragmas: Sequence[str] = ()) -> Engine:
-    """Connects when first used. ``pragmas`` are for SQLite. Raises `DatabaseError` where a driver is missing."""
+def engine_for(url: URL, setting: str, pragmas: Sequence[str] = (), busy_s: float = _CONNECT_S) -> Engine:
+    """Connects when first used. Raises `DatabaseError` where a driver is missing.
+
+    ``pragmas`` are for SQLite, and so are the ``busy_s`` seconds that a transaction waits for others to end.
+    """
     sqlite = url.get_backend_name() == "sqlite"
     bounds: dict[str, Any] = (
-        {"timeout": _CONNECT_S}
+        {"timeout": busy_s}
         if sqlite
         else {"connect_timeout": _CONNECT_S, "options": f"-c statement_timeout={_STATEMENT_MS}"}
     )
@@ -85,13 +88,11 @@ def place(url: URL) -> str:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(
-        "BEGIN IMMEDIATE" if connection.get_execution_options().get("cloister_writes") else "BEGIN"
-    )
+    if connection.get_execution_options().get("cloister_writes"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver's own would come with the first write
 
 
 def _set_up_sqlite(connection: Any, pragmas: Sequence[str]) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN would come too late; `_begin` says it
     cursor = connection.cursor()
     # Who reads does not stop who writes, and what is deleted is overwritten.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON", *pragmas):

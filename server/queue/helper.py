@@ -10,14 +10,18 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from server.settings import Queue as QueueSettings
 
 _LOCK = "worker.lock"
 _LOG = "worker.log"
+_TRIES = 3
+_BETWEEN_S = 0.1
 
 
 def start(settings: QueueSettings, config: Path | None) -> Path | None:
@@ -36,6 +40,8 @@ def start(settings: QueueSettings, config: Path | None) -> Path | None:
 
 
 def runs(settings: QueueSettings) -> bool:
+    if settings.broker:
+        return False
     with alone(settings) as first:
         return not first
 
@@ -44,9 +50,16 @@ def runs(settings: QueueSettings) -> bool:
 def alone(settings: QueueSettings) -> Iterator[bool]:
     """Whether no other helper runs. For the length of the block none does but this."""
     with (settings.folder / _LOCK).open("a") as file:
+        yield _locked(file)
+
+
+def _locked(file: IO[str]) -> bool:
+    """Tries a few times: somebody may hold it for no more than a look whether it is held."""
+    for _ in range(_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            time.sleep(_BETWEEN_S)
         else:
-            yield True
+            return True
+    return False

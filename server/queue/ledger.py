@@ -26,6 +26,7 @@ from server.queue.schema import jobs, metadata, readings
 _SETTING = "queue.database"
 _RETRY_WHILE_FULL_S = 30.0
 _RACES = 5
+_BUSY_S = 30.0
 _BATCH = 500
 
 
@@ -43,7 +44,10 @@ class Ledger:
     def __init__(self, address: str, most_open: int) -> None:
         # A job is accepted once it is on the disk: a hint can be sent again, a job can't.
         self.engine = database.engine_for(
-            database.parsed(address, _SETTING), _SETTING, pragmas=("synchronous=FULL", "foreign_keys=ON")
+            database.parsed(address, _SETTING),
+            _SETTING,
+            pragmas=("synchronous=FULL", "foreign_keys=ON"),
+            busy_s=_BUSY_S,
         )
         self._writing = database.writing(self.engine)
         self._most_open = most_open
@@ -114,7 +118,7 @@ class Ledger:
         self.prepare()
         query = select(_STATE, func.count()).select_from(_JOINED).group_by(_STATE)
         with self.engine.connect() as connection:
-            return Counter({State(state): number for state, number in connection.execute(query).tuples()})
+            return Counter({State(state): number for state, number in connection.execute(query)})
 
     def cancel(self, id_: str) -> Job:
         """Give a job up, and its reading where nobody else wants it. One that has ended stays as it ended.

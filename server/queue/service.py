@@ -1,4 +1,4 @@
-"""The RPCs of `cloister.v1.JobService`. They write to ledger and store alone, where workers find what there is to do."""
+"""The RPCs of `cloister.v1.JobService`. They write to ledger and store alone: there workers find what is to be done."""
 
 from __future__ import annotations
 
