@@ -1,4 +1,4 @@
-"""Redis and RabbitMQ of Debian's packages, each with a port and a folder of its own on loopback, started and ended here."""
+"""Redis and RabbitMQ of Debian's packages on loopback, with ports and folders of their own, started and ended here."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ system_packages() {
 
 if [ "${1:-}" = tests ]; then
   system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd  # the real one: an engine, a vendor's program, a peer
+  system_packages redis-server rabbitmq-server  # brokers of the queue; the tests start their own
   exit
 fi
 
