@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -32,10 +31,18 @@ def start(settings: QueueSettings, config: Path | None) -> Path | None:
     command = [sys.executable, "-m", "server.cli", "worker", "--helper"]
     if config is not None:
         command += ["--config", str(config.absolute())]
-    descriptor = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        # Of a session of its own, so that it outlives the terminal.
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+    # Of a session of its own, so that it outlives the terminal.
+    os.posix_spawn(
+        sys.executable,
+        command,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
     return log
 
 

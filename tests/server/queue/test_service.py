@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from cloister.v1 import jobs_pb2, ocr_pb2
+from cloister.v1 import jobs_pb2, jobs_pb2_grpc, ocr_pb2
 from server.async_client import AsyncClient
+from server.calls import cloister_error
 from server.errors import CellError, DeadlineError, DocumentError, JobError, OptionsError, OverloadedError, Reason
 from server.queue.client import JobClient
 from tests.server.conftest import Tiny, tiny_server, tiny_settings
@@ -130,12 +132,16 @@ async def test_what_can_not_be_taken_is_refused_with_the_reason(folder: Path) ->
 async def test_a_queue_that_can_not_be_used_does_not_keep_documents_from_being_read(folder: Path) -> None:
     folder.mkdir()
     (folder / "jobs.db").write_bytes(b"no database" * 1000)
-    async with taking(folder) as (server, client):
+    async with taking(folder) as (server, _):
         async with AsyncClient(server.address) as ocr:
             assert (await ocr.recognize(b"still")).text == "still"
-        with pytest.raises(OverloadedError) as raised:
-            await asyncio.to_thread(client._called, client._stub.ListJobs, jobs_pb2.ListJobsRequest(), 5.0)
-        assert raised.value.reason == Reason.QUEUE_UNREACHABLE
+        # Without the client's own retries.
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await jobs_pb2_grpc.JobServiceStub(channel).ListJobs(jobs_pb2.ListJobsRequest())
+        refusal = cloister_error(raised.value)
+        assert isinstance(refusal, OverloadedError)
+        assert (refusal.reason, bool(refusal.retry_after_s)) == (Reason.QUEUE_UNREACHABLE, True)
         assert "no database" not in server.log
 
 
