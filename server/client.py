@@ -29,17 +29,24 @@ from server.calls import CHANNEL_OPTIONS, DEADLINE_S, chunks, cloister_error, co
 class Client:
     """Calls the server at ``address``, a gRPC target such as ``localhost:50051`` or ``unix:/run/cloister.sock``.
 
-    ``deadline_s`` holds for calls that name none. ``credentials`` are for a server behind a proxy with TLS.
+    ``deadline_s`` holds for calls that name none. ``credentials`` are for a server behind a proxy with TLS. Without
+    ``retries`` gRPC itself never asks again.
     """
 
     def __init__(
-        self, address: str, *, deadline_s: float = DEADLINE_S, credentials: grpc.ChannelCredentials | None = None
+        self,
+        address: str,
+        *,
+        deadline_s: float = DEADLINE_S,
+        credentials: grpc.ChannelCredentials | None = None,
+        retries: bool = True,
     ) -> None:
         self._deadline_s = deadline_s
+        options = (*CHANNEL_OPTIONS, ("grpc.enable_retries", int(retries)))
         self._channel = (
-            grpc.insecure_channel(address, CHANNEL_OPTIONS)
+            grpc.insecure_channel(address, options)
             if credentials is None
-            else grpc.secure_channel(address, credentials, CHANNEL_OPTIONS)
+            else grpc.secure_channel(address, credentials, options)
         )
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
 

@@ -36,7 +36,9 @@ def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_id
     with ExitStack() as stack:
         queue = Queue.opened(section)
         stack.callback(queue.close)
-        client = stack.enter_context(Client(server, deadline_s=section.deadline_s))
+        # The ledger has documents tried again. And streams that gRPC (1.85) may retry can hang, beyond their deadline,
+        # where their server is killed.
+        client = stack.enter_context(Client(server, deadline_s=section.deadline_s, retries=False))
         leases = Leases(queue.ledger.prepare(), section.lease_s)
         keeper = Keeper(leases, section.lease_s, log)
         app = broker.application(section)
