@@ -29,6 +29,7 @@ class Hold:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.since_s = time.monotonic()
         self._lock = Lock()
         self._cancel: Callable[[], None] | None = None
         self._end: End | None = None
@@ -53,11 +54,15 @@ class Hold:
 
 
 class Keeper:
-    """Renews the leases of all that is held. `run` is for a thread of its own."""
+    """Renews the leases of all that is held. `run` is for a thread of its own.
 
-    def __init__(self, leases: Leases, lease_s: float, log: FilteringBoundLogger) -> None:
+    What goes on for more than ``longest_s`` seconds is stuck, and is left for others.
+    """
+
+    def __init__(self, leases: Leases, lease_s: float, longest_s: float, log: FilteringBoundLogger) -> None:
         self._leases = leases
         self._period_s = lease_s / _RENEWALS
+        self._longest_s = longest_s
         self._log = log
         self._lock = Lock()
         self._holds: dict[str, Hold] = {}
@@ -94,7 +99,14 @@ class Keeper:
                 self._renew()
 
     def _renew(self) -> None:
-        holds = {hold.claim.owner: hold for hold in self._held()}
+        stuck_since_s = time.monotonic() - self._longest_s
+        holds = {}
+        for hold in self._held():
+            if hold.since_s > stuck_since_s:
+                holds[hold.claim.owner] = hold
+            elif hold.ended is None:
+                self._log.error("stuck", reading=hold.claim.reading)
+                hold.end(End.LOST)
         if not holds:
             return
         try:

@@ -24,6 +24,8 @@ from server.queue.relay import Relay
 from server.settings import Settings
 
 _IDLE_POLL_S = 0.3
+# For a document to come from the store and its result to go there, beyond the time it may be read.
+_STORING_S = 120.0
 
 
 def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_idle: bool = False) -> None:
@@ -40,7 +42,7 @@ def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_id
         # where their server is killed.
         client = stack.enter_context(Client(server, deadline_s=section.deadline_s, retries=False))
         leases = Leases(queue.ledger.prepare(), section.lease_s)
-        keeper = Keeper(leases, section.lease_s, log)
+        keeper = Keeper(leases, section.lease_s, section.deadline_s + _STORING_S, log)
         app = broker.application(section)
         attempts = Attempts(
             client,
