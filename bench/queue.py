@@ -29,7 +29,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Annotated
 
+import grpc
 import typer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image, ImageDraw
 
 from bench.brokers import LocalBroker, RabbitMQ, Redis
@@ -43,6 +45,7 @@ _WORKERS = 2
 _DAMAGED_EVERY = 100
 _TWICE_EVERY = 50
 _WIDTHS = 64
+_START_S = 300.0
 _STALLED_S = 300.0
 """Without a document ended for so long, those that are left count as lost."""
 _ENGINES = "bench"
@@ -131,11 +134,12 @@ def main(
         )
         queue = Queue.opened(settings)
         stack.callback(queue.close)
-        server, workers = _processes(folder, settings)
+        address = f"unix:{folder}/socket"
+        server, workers = _processes(folder, address, settings)
         for process in (server, *workers):
             stack.callback(process.kill)
             process.start()
-        killer = Killer(_victims(server, workers, service), every, chance)
+        killer = Killer(_victims(server, address, workers, service), every, chance)
         done = Event()
         killing = Thread(target=killer.run, args=(done,), daemon=True)
         started_s = time.monotonic()
@@ -169,8 +173,7 @@ def main(
 _BROKERS: dict[BrokerKind, Callable[[], LocalBroker]] = {BrokerKind.REDIS: Redis, BrokerKind.RABBITMQ: RabbitMQ}
 
 
-def _processes(folder: Path, settings: QueueSettings) -> tuple[Process, list[Process]]:
-    address = f"unix:{folder}/socket"
+def _processes(folder: Path, address: str, settings: QueueSettings) -> tuple[Process, list[Process]]:
     log = {"LOG__FORMAT": "json"}
     server = Process("server", ["serve"], {**log, "LISTEN__ADDRESS": address}, folder / "server.log")
     values = settings.model_dump(mode="json", exclude={"store_options"})
@@ -182,12 +185,29 @@ def _processes(folder: Path, settings: QueueSettings) -> tuple[Process, list[Pro
     return server, workers
 
 
+def _restart_server(server: Process, address: str) -> None:
+    """Kill it, start it anew, and wait until it serves: one that only ever starts would tell nothing."""
+    server.restart()
+    deadline = time.monotonic() + _START_S
+    with grpc.insecure_channel(address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        while time.monotonic() < deadline:
+            try:
+                answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True)
+            except grpc.RpcError:
+                continue
+            if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+            time.sleep(0.2)
+    raise TimeoutError(f"the server did not serve within {_START_S:.0f} s")
+
+
 def _victims(
-    server: Process, workers: list[Process], service: LocalBroker | None
+    server: Process, address: str, workers: list[Process], service: LocalBroker | None
 ) -> dict[str, list[Callable[[], None]]]:
     victims: dict[str, list[Callable[[], None]]] = {
         "worker": [worker.restart for worker in workers],
-        "server": [server.restart],
+        "server": [lambda: _restart_server(server, address)],
     }
     if service is not None:
         victims["broker"] = [service.restart]
