@@ -92,7 +92,7 @@ async def running(
         server = RunningServer(address, hosts)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
         if jobs is not None:
-            stack.push_async_callback(jobs.drain)
+            stack.push_async_callback(jobs.drain, settings.limits.drain_s)
         stack.push_async_callback(health.shut_down)
         shadow = None
         if experiments is not None and candidates:

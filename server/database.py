@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 _CONNECT_S = 5
 _STATEMENT_MS = 15_000
@@ -68,10 +69,10 @@ def prepare(engine: Engine, metadata: MetaData) -> None:
     if engine.url.get_backend_name() == "sqlite":
         _create_private(engine.url.database)
     try:
-        metadata.create_all(engine)
+        _create_tables(engine, metadata)
     except DBAPIError:
-        # Another process made them at the same moment, or else this fails again.
-        metadata.create_all(engine)
+        # PostgreSQL refuses who makes them at the same moment as another process; once that is done, they are there.
+        _create_tables(engine, metadata)
     there = inspect(engine)
     for table in metadata.sorted_tables:
         missing = {column.name for column in table.columns} - {c["name"] for c in there.get_columns(table.name)}
@@ -98,6 +99,15 @@ def _set_up_sqlite(connection: Any, pragmas: Sequence[str]) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON", *pragmas):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _create_tables(engine: Engine, metadata: MetaData) -> None:
+    """All in one transaction: what another process is making is there whole, or not yet."""
+    with writing(engine).begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _create_private(database: str | None) -> None:

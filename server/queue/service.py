@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import grpc
@@ -56,11 +56,13 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def drain(self) -> None:
-        """Refuse new calls, send watchers elsewhere, and wait for what is being written."""
+    async def drain(self, limit_s: float) -> None:
+        """Refuse new calls, send watchers elsewhere, and wait ``limit_s`` seconds at most for what is being written."""
         self._draining.set()
-        await self._idle.wait()
-        self._threads.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._idle.wait()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._queue.close()
 
     async def SubmitDocument(  # noqa: N802  (the names are the API's)

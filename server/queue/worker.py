@@ -136,4 +136,6 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        self._log.warning("celery", said=record.msg if isinstance(record.msg, str) else "", error=error)
+        # What it says of, without the arguments: they may hold the text of an error, and that anything.
+        said = record.msg.strip().partition("\n")[0] if isinstance(record.msg, str) else ""
+        self._log.warning("celery", part=record.name, said=said, error=error)
