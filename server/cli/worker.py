@@ -44,7 +44,9 @@ def _work(settings: Settings, address: str, log: FilteringBoundLogger, *, until_
 
     with ExitStack() as stack:
         own = telemetry.logger(settings.log.format, quiet=True)
-        work(settings, address or stack.enter_context(hosted(settings, own)), log, until_idle=until_idle)
+        code = work(settings, address or stack.enter_context(hosted(settings, own)), log, until_idle=until_idle)
+    if code:
+        raise typer.Exit(code)
 
 
 def _help(settings: Settings, address: str, log: FilteringBoundLogger) -> None:

@@ -46,7 +46,8 @@ def application(settings: QueueSettings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
-        worker_enable_remote_control=bool(settings.broker),
+        # Whoever reaches the broker could stop workers by it; and two of one name, in two containers, would collide.
+        worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import warnings
 from collections.abc import Iterator
@@ -28,10 +29,11 @@ _IDLE_POLL_S = 0.3
 _STORING_S = 120.0
 
 
-def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_idle: bool = False) -> None:
+def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_idle: bool = False) -> int:
     """Work until SIGTERM or SIGINT, then end what is in hand; or, ``until_idle``, until nothing waits.
 
-    ``server`` is the address of the OCR server. For the main thread of a process. Raises `SettingsError`.
+    ``server`` is the address of the OCR server. Returns an exit code: not 0 where Celery could not go on. For the main
+    thread of a process. Raises `SettingsError`.
     """
     section = settings.queue
     stop, done = Event(), Event()
@@ -70,6 +72,7 @@ def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_id
         warnings.simplefilter("ignore", SecurityWarning)
         stack.enter_context(_stopping(stop))
         worker = app.Worker(
+            hostname=f"cloister-{secrets.token_hex(4)}@%h",
             pool="threads",
             concurrency=section.concurrency,
             without_gossip=True,
@@ -89,7 +92,9 @@ def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_id
         stack.callback(stop.set)
         log.info("working", server=server, jobs=queue.ledger.place, store=queue.store.place)
         worker.start()
-    log.info("stopped")
+    code = int(worker.exitcode or 0)
+    (log.error if code else log.info)("stopped", code=code)
+    return code
 
 
 def _until_idle(leases: Leases, stop: Event) -> None:
