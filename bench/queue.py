@@ -189,7 +189,7 @@ def _restart_server(server: Process, address: str) -> None:
     """Kill it, start it anew, and wait until it serves: one that only ever starts would tell nothing."""
     server.restart()
     deadline = time.monotonic() + _START_S
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, (("grpc.max_reconnect_backoff_ms", 500),)) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         while time.monotonic() < deadline:
             try:

@@ -40,6 +40,8 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     # A request larger than this buffer would never be retried; a document may be as large as the server's limit.
+    # Without this, a server that was away for some minutes is not tried for two more once it is back.
+    ("grpc.max_reconnect_backoff_ms", 5000),
     ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
 )
 

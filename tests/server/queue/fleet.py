@@ -48,7 +48,7 @@ class Server:
         self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=subprocess.DEVNULL)
 
     def ready(self) -> None:
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.address, (("grpc.max_reconnect_backoff_ms", 500),)) as channel:
             grpc.channel_ready_future(channel).result(timeout=PATIENCE_S)
 
     def kill(self) -> None:
@@ -58,7 +58,11 @@ class Server:
 
     def __enter__(self) -> Self:
         self.start()
-        self.ready()
+        try:
+            self.ready()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
