@@ -253,7 +253,7 @@ def _await(queue: Queue, handed: list[Handed], killer: Killer) -> None:
 
 
 def _count(queue: Queue, handed: list[Handed]) -> dict[str, int]:
-    lost = wrong = dead = 0
+    lost = wrong = dead = unended = 0
     readings = {}
     for one in handed:
         job = queue.ledger.job(one.job.id)
@@ -262,13 +262,21 @@ def _count(queue: Queue, handed: list[Handed]) -> dict[str, int]:
             dead += 1
         elif job.state is not State.SUCCEEDED:
             lost += 1
+            unended += not job.state.ended
         elif one.size is None or not _is_of(queue.result(job), one.size):
             wrong += 1
     # A result that does not count may lie there for a moment; once all have ended there is one for each reading.
     results = Counter(name.split("/")[1] for name in queue.store.names("results"))
     doubled = sum(count - 1 for count in results.values())
     strays = sum(job.state is not State.SUCCEEDED for reading, job in readings.items() if results[reading])
-    return {"lost": lost, "doubled": doubled + strays, "wrong": wrong, "dead_letters": dead, "readings": len(readings)}
+    return {
+        "lost": lost,
+        "of_these_unended": unended,
+        "doubled": doubled + strays,
+        "wrong": wrong,
+        "dead_letters": dead,
+        "readings": len(readings),
+    }
 
 
 def _is_of(response: ocr_pb2.RecognizeResponse, size: tuple[int, int]) -> bool:

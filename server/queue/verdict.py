@@ -14,6 +14,8 @@ from server.telemetry import Phase
 
 _FIRST_S = 0.5
 _LONGEST_S = 60.0
+# Of what is not the document's doing: the server may be back at any moment, and the worker does not hurry by itself.
+_LONGEST_REFUSAL_S = 10.0
 _JITTER = 0.5
 
 # Not the document's doing: the server is away, or does not let this worker in.
@@ -48,15 +50,15 @@ def verdict(error: CloisterError, claim: Claim, attempts: int) -> Verdict:
     if isinstance(error, DocumentError | OptionsError):
         return Verdict(Fate.DEAD)
     if _is_passing(error):
-        return Verdict(Fate.WAITS, pause_s(claim.refusals, error.retry_after_s))
+        return Verdict(Fate.WAITS, pause_s(claim.refusals, error.retry_after_s, longest_s=_LONGEST_REFUSAL_S))
     if claim.attempts + 1 >= attempts:
         return Verdict(Fate.DEAD)
     return Verdict(Fate.TRIED, pause_s(claim.attempts))
 
 
-def pause_s(before: int, at_least_s: float | None = None) -> float:
-    """Twice as long each time, up to a minute, and never alike for two that failed together."""
-    wait_s = max(at_least_s or 0.0, min(_LONGEST_S, _FIRST_S * 2.0 ** min(before, 16)))
+def pause_s(before: int, at_least_s: float | None = None, longest_s: float = _LONGEST_S) -> float:
+    """Twice as long each time, up to ``longest_s``, and never alike for two that failed together."""
+    wait_s = max(at_least_s or 0.0, min(longest_s, _FIRST_S * 2.0 ** min(before, 16)))
     return wait_s * random.uniform(1, 1 + _JITTER)
 
 
