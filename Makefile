@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
 	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf bench-orientation bench-shadow \
-	bench-load bench-isolation soak fuzz fuzz-setup
+	bench-load bench-isolation bench-queue soak fuzz fuzz-setup
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -76,6 +76,9 @@ bench-leftovers: setup  ## what 1,000 good, bad and killed requests leave behind
 
 bench-isolation: setup  ## what a request costs by layer, beside fresh processes, bubblewrap and nsjail
 	@$(PY) -m bench.isolation
+
+bench-queue: test-setup  ## 2,000 documents through the queue while workers, broker and server are killed: lost, doubled
+	@$(PY) -m bench.queue --documents 2000
 
 soak: test-setup  ## 10,000 requests of every kind, cells and zygotes killed at random (hours)
 	@$(PY) -m bench.leftovers --requests 10000 --kill-zygotes 120

@@ -36,6 +36,7 @@ if [ "${1:-}" = tests ]; then
     npm install --silent --no-audit --no-fund --omit=optional --prefix build/node "pdfjs-dist@^4.10" >/dev/null ||
       say "pdf.js could not be installed: its tests will be skipped"
   fi
+  system_packages redis-server rabbitmq-server  # brokers of the queue; the tests start their own
   exit
 fi
 

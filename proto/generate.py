@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from google.rpc import status_pb2
+
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "cloister"
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
@@ -38,7 +40,9 @@ def _plugin(name: str) -> str:
 
 def _protoc(*arguments: str) -> None:
     # As a program: in one process with another library's protobuf (TensorFlow's, say) the compiler crashes.
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", *arguments]
+    # google.rpc comes with its sources from googleapis-common-protos.
+    theirs = Path(status_pb2.__file__).parents[2]
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", f"--proto_path={theirs}", *arguments]
     if code := subprocess.run(command, check=False).returncode:
         raise GenerationError(f"protoc ended with {code}: what it printed above says where")
 

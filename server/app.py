@@ -21,7 +21,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 from structlog.typing import FilteringBoundLogger
 
-from cloister.v1 import ocr_pb2_grpc
+from cloister.v1 import jobs_pb2_grpc, ocr_pb2_grpc
 from jail import proving
 from jail.errors import JailError
 from jail.spec import Layers
@@ -42,6 +42,9 @@ from server.hosts import EngineHost, Label
 from server.lineup import Lineup
 from server.metrics import Metrics
 from server.pools import pool
+from server.queue import service as job_service
+from server.queue.opening import Queue
+from server.queue.service import JobService
 from server.quotas import Quotas
 from server.records.opening import opened
 from server.records.recorder import Recorder
@@ -117,11 +120,13 @@ async def running(
     metrics, lineup, quotas = Metrics(), Lineup(), Quotas(settings.quotas)
     tracer = tracer or tracing.tracer(settings.tracing)
     ocr = OcrService(settings, log, metrics, tracer)
-    health = Health((service.NAME,), [entry.name for entry in entries])
+    jobs = _jobs(settings, entries, log)
+    names = (service.NAME, *((job_service.NAME,) if jobs is not None else ()))
+    health = Health(names, [entry.name for entry in entries])
     await health.start()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracer.close)
-        address = await _listening(settings, ocr, health, log, stack)
+        address = await _listening(settings, ocr, jobs, health, log=log, stack=stack)
         _tell_of(address, settings, log)
         metrics_url = await stack.enter_async_context(exposed(settings.metrics, metrics.registry))
         stack.push_async_callback(lineup.close)
@@ -137,6 +142,8 @@ async def running(
         reloader = Reloader(lineup, settings, sources=sources, start=start, apply=ocr.apply, metrics=metrics, log=log)
         server = RunningServer(address, lineup, reloader, metrics_url)
         stack.push_async_callback(ocr.drain, settings.limits.drain_s, server.force)
+        if jobs is not None:
+            stack.push_async_callback(jobs.drain, settings.limits.drain_s)
         stack.push_async_callback(health.shut_down)
         shadow = None
         if experiments is not None and candidates:
@@ -205,7 +212,13 @@ async def serve(
 
 
 async def _listening(
-    settings: Settings, ocr: OcrService, health: Health, log: FilteringBoundLogger, stack: AsyncExitStack
+    settings: Settings,
+    ocr: OcrService,
+    jobs: JobService | None,
+    health: Health,
+    *,
+    log: FilteringBoundLogger,
+    stack: AsyncExitStack,
 ) -> str:
     """Answer calls until ``stack`` ends; gives the address."""
     taken_down = audit(settings.audit.to, log)
@@ -225,8 +238,12 @@ async def _listening(
         ),
     )
     ocr_pb2_grpc.add_OcrServiceServicer_to_server(ocr, server)
+    names = [service.NAME, SERVICE_NAME, reflection.SERVICE_NAME]
+    if jobs is not None:
+        jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
+        names.append(job_service.NAME)
     health.add_to(server)
-    reflection.enable_server_reflection((service.NAME, SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection(names, server)
     wanted = settings.listen.address
     try:
         port = _bound(server, wanted, settings, log)
@@ -329,6 +346,12 @@ def _shadow(
         publish=None if recorder is None else recorder.put,
         keeps=recorder is not None and recorder.keeps_documents,
     )
+
+
+def _jobs(settings: Settings, entries: Iterable[EngineEntry], log: FilteringBoundLogger) -> JobService | None:
+    if not settings.queue.serve:
+        return None
+    return JobService(Queue.opened(settings.queue), entries, settings.limits.document_bytes, log)
 
 
 def _recorder(settings: Settings, log: FilteringBoundLogger) -> Recorder | None:

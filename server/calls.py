@@ -35,7 +35,7 @@ _JITTER = 0.5
 _RETRIES: Mapping[str, Any] = {
     "methodConfig": [
         {
-            "name": [{"service": _SERVICE}],
+            "name": [{"service": _SERVICE}, {"service": "cloister.v1.JobService"}],
             "retryPolicy": {
                 "maxAttempts": _ATTEMPTS,
                 "initialBackoff": "0.2s",
@@ -91,6 +91,8 @@ def channel_options(target: str) -> tuple[tuple[str, str | int], ...]:
         ("grpc.max_send_message_length", -1),
         # A request larger than this buffer would never be retried; a document may be as large as the server's limit.
         ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
+        # Without this, a server that was away for some minutes is not tried for two more once it is back.
+        ("grpc.max_reconnect_backoff_ms", 5000),
         # A server that is cut off answers nothing, not even that it is gone: it is asked while a call waits for it.
         ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_S * 1000),

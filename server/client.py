@@ -38,16 +38,23 @@ class Client:
     then go in turns to those that serve, and a call whose server goes away before its answer goes to another. It is
     read there again, and answered once. A stream that has begun to answer ends with its server.
     ``deadline_s`` holds for calls that name none. ``access`` is what the servers want to see, by default
-    as the environment says. Raises `AccessError` where that can't be used.
+    as the environment says. Raises `AccessError` where that can't be used. Without ``retries`` gRPC itself never asks
+    again.
     """
 
     def __init__(
-        self, address: str | Sequence[str], *, deadline_s: float = DEADLINE_S, access: Access | None = None
+        self,
+        address: str | Sequence[str],
+        *,
+        deadline_s: float = DEADLINE_S,
+        access: Access | None = None,
+        retries: bool = True,
     ) -> None:
         self._deadline_s = deadline_s
         self._access = access = Access.from_environment() if access is None else access
         target = target_of(address)
-        credentials, options = access.credentials(target), (*channel_options(target), *access.options)
+        credentials = access.credentials(target)
+        options = (*channel_options(target), *access.options, ("grpc.enable_retries", int(retries)))
         self._channel = (
             grpc.insecure_channel(target, options)
             if credentials is None
@@ -151,13 +158,17 @@ class PageStream:
             raise cloister_error(error) from error
         self._traced.end()
 
+    def cancel(self) -> None:
+        """End the call and the cell's work; iterating then raises. Any thread may."""
+        self._call.cancel()  # type: ignore[no-untyped-call]
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._call.cancel()  # type: ignore[no-untyped-call]
+        self.cancel()
         self._traced.end(error)
 
 

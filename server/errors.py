@@ -8,6 +8,7 @@ CloisterError
 ├── DeadlineError        the time for the request ran out
 ├── CellError            the cell that read the document was stopped, or answered nonsense
 ├── InternalError        a mistake in the server itself
+├── JobError             a job of the queue that is not there, or that ended without a result
 └── TransportError       no answer of a Cloister server came back (raised in the client alone)
 
 Every error has a `Reason`, which is also the reason of the `google.rpc.ErrorInfo` (domain ``cloister``) in its status,
@@ -70,6 +71,11 @@ class Reason(StrEnum):
     MALFORMED_REPLY = "MALFORMED_REPLY"
     INTERNAL = "INTERNAL"
     UNREACHABLE = "UNREACHABLE"
+    UNKNOWN_JOB = "UNKNOWN_JOB"
+    QUEUE_UNREACHABLE = "QUEUE_UNREACHABLE"
+    DOCUMENT_LOST = "DOCUMENT_LOST"
+    WORKER_LOST = "WORKER_LOST"
+    JOB_CANCELLED = "JOB_CANCELLED"
 
 
 _CODES: Mapping[Reason, grpc.StatusCode] = {
@@ -104,6 +110,11 @@ _CODES: Mapping[Reason, grpc.StatusCode] = {
     Reason.MALFORMED_REPLY: grpc.StatusCode.INTERNAL,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
     Reason.UNREACHABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.UNKNOWN_JOB: grpc.StatusCode.NOT_FOUND,
+    Reason.QUEUE_UNREACHABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.DOCUMENT_LOST: grpc.StatusCode.DATA_LOSS,
+    Reason.WORKER_LOST: grpc.StatusCode.ABORTED,
+    Reason.JOB_CANCELLED: grpc.StatusCode.CANCELLED,
 }
 
 
@@ -175,6 +186,7 @@ class OverloadedError(CloisterError):
             Reason.STARTING,
             Reason.SHUTTING_DOWN,
             Reason.NO_CELL,
+            Reason.QUEUE_UNREACHABLE,
         }
     )
 
@@ -200,6 +212,12 @@ class CellError(CloisterError):
     )
 
 
+class JobError(CloisterError):
+    """A job of the queue that is not there, or that ended without a result."""
+
+    reasons = frozenset({Reason.UNKNOWN_JOB, Reason.DOCUMENT_LOST, Reason.WORKER_LOST, Reason.JOB_CANCELLED})
+
+
 class InternalError(CloisterError):
     """A mistake in the server itself."""
 
@@ -222,24 +240,31 @@ _TYPES: Mapping[str, type[CloisterError]] = {
         DeadlineError,
         CellError,
         InternalError,
+        JobError,
         TransportError,
     )
     for reason in type_.reasons
 }
 
 
+def made(reason: str, message: str) -> CloisterError:
+    """The error of ``reason`` as its own type, as it was before it was written down."""
+    code = None if reason in _TYPES else grpc.StatusCode.UNKNOWN
+    return _TYPES.get(reason, CloisterError)(reason, message, code=code)
+
+
+def status(error: CloisterError) -> status_pb2.Status:
+    """The google.rpc.Status that says what ``error`` says."""
+    details = [_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))]
+    if error.retry_after_s is not None:
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_after_s))))
+    return status_pb2.Status(code=error.code.value[0], message=error.message, details=details)
+
+
 def trailers(error: CloisterError) -> tuple[tuple[str, str | bytes], ...]:
     """The trailing metadata that carries ``error``: its google.rpc.Status and its push-back."""
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    details = [_packed(info)]
-    pushback = _NO_RETRY
-    if error.retry_after_s is not None:
-        delay = Duration()
-        delay.FromMilliseconds(round(error.retry_after_s * 1000))
-        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-        pushback = str(delay.ToMilliseconds())
-    status = status_pb2.Status(code=error.code.value[0], message=error.message, details=details)
-    return ((STATUS_TRAILER, status.SerializeToString()), (PUSHBACK_TRAILER, pushback))
+    pushback = _NO_RETRY if error.retry_after_s is None else str(_duration(error.retry_after_s).ToMilliseconds())
+    return ((STATUS_TRAILER, status(error).SerializeToString()), (PUSHBACK_TRAILER, pushback))
 
 
 def received(code: grpc.StatusCode, details: str, trailing: Iterable[Any]) -> CloisterError:
@@ -249,7 +274,7 @@ def received(code: grpc.StatusCode, details: str, trailing: Iterable[Any]) -> Cl
     """
     for key, value in trailing:
         if key == STATUS_TRAILER and isinstance(value, bytes):
-            error = _unpacked(code, status_pb2.Status.FromString(value))
+            error = unpacked(code, status_pb2.Status.FromString(value))
             if error is not None:
                 return error
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -264,13 +289,20 @@ def received(code: grpc.StatusCode, details: str, trailing: Iterable[Any]) -> Cl
     return TransportError(Reason.UNREACHABLE, f"{code.name}: {details}", code=code)
 
 
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromMilliseconds(round(seconds * 1000))
+    return duration
+
+
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed
 
 
-def _unpacked(code: grpc.StatusCode, status: status_pb2.Status) -> CloisterError | None:
+def unpacked(code: grpc.StatusCode, status: status_pb2.Status) -> CloisterError | None:
+    """The error that ``status`` says; None where it holds no ErrorInfo of ours."""
     info = error_details_pb2.ErrorInfo()
     retry = error_details_pb2.RetryInfo()
     found = False

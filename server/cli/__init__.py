@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import attack, boxes, compare, doctor, keys, ocr, policy, ramp, reload, serve, shadow, top
+from server.cli import (
+    attack,
+    boxes,
+    compare,
+    doctor,
+    fetch,
+    jobs,
+    keys,
+    ocr,
+    policy,
+    ramp,
+    reload,
+    serve,
+    shadow,
+    submit,
+    top,
+    worker,
+)
 
 app = typer.Typer(
     name="cloister",
@@ -17,6 +34,10 @@ app.command("serve")(serve.serve)
 app.command("reload")(reload.reload)
 app.command("top")(top.top)
 app.command("ocr")(ocr.ocr)
+app.command("submit")(submit.submit)
+app.command("jobs")(jobs.jobs)
+app.command("fetch")(fetch.fetch)
+app.command("worker")(worker.worker)
 app.command("boxes")(boxes.boxes)
 app.command("compare")(compare.compare)
 app.add_typer(keys.keys)

@@ -5,28 +5,24 @@ Blocking, and so never called on a server's event loop: a server writes through 
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, delete, event, insert, inspect, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from cloister.v1 import ocr_pb2
+from server import database
 from server.comparison import Agreement
 from server.records import schema
 from server.records.comparison import Comparison, Entry, Kept, Rightness, Spent
 from server.records.vault import Vault
 
 _SHARED = tuple(item.name for item in fields(Comparison) if item.name in schema.comparisons.c)
-_CONNECT_S = 5
-_STATEMENT_MS = 15_000
+_SETTING = "shadow.database"
 _DAY_S = 86_400
 
 
@@ -51,16 +47,17 @@ class Store:
     """
 
     def __init__(self, url: str, vault: Vault | None = None, keep_days: float = 30.0) -> None:
-        self._url = _parsed(url)
         self._vault = vault
         self._keep_days = keep_days
-        self._engine = _engine(self._url)
+        with _of_records():
+            self._url = database.parsed(url, _SETTING)
+            self._engine = database.engine_for(self._url, _SETTING)
         self._prepared = False
 
     @property
     def place(self) -> str:
         """The database's address without its password, for logs."""
-        return self._url.render_as_string(hide_password=True)
+        return database.place(self._url)
 
     @property
     def keeps_documents(self) -> bool:
@@ -70,21 +67,8 @@ class Store:
         """Make the tables where there are none. Raises `RecordsError` where there are others of their names."""
         if self._prepared:
             return
-        if self._url.get_backend_name() == "sqlite":
-            _create_private(self._url.database)
-        try:
-            _create_tables(self._engine)
-        except DBAPIError:
-            # PostgreSQL refuses who makes them at the same moment as another server; once that is done, they are there.
-            _create_tables(self._engine)
-        there = inspect(self._engine)
-        for table in schema.metadata.sorted_tables:
-            missing = {column.name for column in table.columns} - {c["name"] for c in there.get_columns(table.name)}
-            if missing:
-                raise RecordsError(
-                    f"{self.place}: {table.name} was made by another version and lacks {', '.join(sorted(missing))}; "
-                    "move that table away"
-                )
+        with _of_records():
+            database.prepare(self._engine, schema.metadata)
         self._prepared = True
 
     def add(self, entries: Sequence[Entry]) -> None:
@@ -196,57 +180,12 @@ class Store:
             return set(connection.scalars(select(schema.comparisons.c.id).where(schema.comparisons.c.id.in_(ids))))
 
 
-def _parsed(url: str) -> URL:
+@contextmanager
+def _of_records() -> Iterator[None]:
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        # Without what was given: it may hold a password.
-        raise RecordsError("shadow.database is no address; write sqlite:///FILE or postgresql://HOST/NAME") from error
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise RecordsError(f"shadow.database names a {parsed.get_backend_name()}; take sqlite or postgresql")
-    return parsed
-
-
-def _engine(url: URL) -> Engine:
-    sqlite = url.get_backend_name() == "sqlite"
-    bounds: dict[str, Any] = (
-        {"timeout": _CONNECT_S}
-        if sqlite
-        else {"connect_timeout": _CONNECT_S, "options": f"-c statement_timeout={_STATEMENT_MS}"}
-    )
-    try:
-        engine = create_engine(url, connect_args=bounds, pool_pre_ping=not sqlite)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise RecordsError(f"shadow.database: {error}; install cloister[postgresql]") from error
-    if sqlite:
-        event.listen(engine, "connect", _set_up_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    # Who reads does not stop who writes, and what is deleted is overwritten.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _create_tables(engine: Engine) -> None:
-    """All in one transaction: what another server is making is there whole, or not yet."""
-    with engine.begin() as connection:
-        for table in schema.metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
-
-
-def _create_private(database: str | None) -> None:
-    """SQLite would make the file for everyone to read."""
-    if database and database != ":memory:":
-        with suppress(OSError):  # SQLite says it better
-            os.close(os.open(Path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        yield
+    except database.DatabaseError as error:
+        raise RecordsError(str(error)) from error
 
 
 def _label(id_: str, part: str, expires_s: int) -> str:

@@ -54,7 +54,8 @@ def test_what_a_zygote_imports_does_not_load_grpc() -> None:
 def test_the_api_names_every_reason_with_its_code() -> None:
     listed: dict[str, set[str]] = {}
     code = ""
-    for line in (ROOT / "proto/cloister/v1/ocr.proto").read_text().splitlines():
+    apis = ((ROOT / f"proto/cloister/v1/{name}.proto").read_text() for name in ("ocr", "jobs"))
+    for line in "\n".join(apis).splitlines():
         if row := re.fullmatch(r"// {3}(\w+)? +((?:[A-Z_]+(?: \([a-z ]+\))?(?:, |,$|$))+)", line):
             code = row[1] or code
             listed.setdefault(code, set()).update(re.findall(r"[A-Z_]{2,}", row[2]))

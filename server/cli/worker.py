@@ -1,0 +1,64 @@
+"""``cloister worker``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+from structlog.typing import FilteringBoundLogger
+
+from server import telemetry
+from server.cli.common import ConfigOption, explained
+from server.cli.queue import queued
+from server.memory import give_back_large_blocks
+from server.settings import Settings, load
+
+
+def worker(
+    *,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", help="Address of the server to read with; by default as queue.server says."),
+    ] = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="End once no document waits.")] = False,
+    helper: Annotated[bool, typer.Option("--helper", hidden=True)] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Have documents of the queue read, until SIGTERM or Ctrl-C."""
+    give_back_large_blocks()
+    with explained():
+        settings = load(config)
+        log = telemetry.logger(settings.log.format)
+        address = server or settings.queue.server
+        if helper:
+            _help(settings, address, log)
+        else:
+            _work(settings, address, log, until_idle=until_idle)
+
+
+def _work(settings: Settings, address: str, log: FilteringBoundLogger, *, until_idle: bool) -> None:
+    # Celery is loaded where there is work for it alone.
+    from server.queue.hosted import hosted
+    from server.queue.worker import work
+
+    with ExitStack() as stack:
+        own = telemetry.logger(settings.log.format, quiet=True)
+        code = work(settings, address or stack.enter_context(hosted(settings, own)), log, until_idle=until_idle)
+    if code:
+        raise typer.Exit(code)
+
+
+def _help(settings: Settings, address: str, log: FilteringBoundLogger) -> None:
+    """Work until nothing waits, unless another helper does already."""
+    from server.queue.helper import alone
+    from server.queue.leases import Leases
+
+    with queued(settings) as queue:
+        leases = Leases(queue.ledger.prepare(), settings.queue.lease_s)
+        # Who handed in while the last helper was about to end has found it there: so look once more after it.
+        while leases.unended():
+            with alone(settings.queue) as first:
+                if not first:
+                    return
+                _work(settings, address, log, until_idle=True)

@@ -1,0 +1,146 @@
+"""A worker: fed by the broker, it has documents read by the OCR server; beside that it relays and keeps its leases."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread
+
+from celery import signals
+from celery.exceptions import SecurityWarning
+from structlog.typing import FilteringBoundLogger
+
+from server.client import Client
+from server.queue import broker
+from server.queue.attempt import Attempts
+from server.queue.keeper import Keeper
+from server.queue.leases import Leases
+from server.queue.opening import Queue
+from server.queue.relay import Relay
+from server.settings import Settings
+
+_IDLE_POLL_S = 0.3
+# For a document to come from the store and its result to go there, beyond the time it may be read.
+_STORING_S = 120.0
+
+
+def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_idle: bool = False) -> int:
+    """Work until SIGTERM or SIGINT, then end what is in hand; or, ``until_idle``, until nothing waits.
+
+    ``server`` is the address of the OCR server. Returns an exit code: not 0 where Celery could not go on. For the main
+    thread of a process. Raises `SettingsError`.
+    """
+    section = settings.queue
+    stop, done = Event(), Event()
+    with ExitStack() as stack:
+        queue = Queue.opened(section)
+        stack.callback(queue.close)
+        # The ledger has documents tried again. And streams that gRPC (1.85) may retry can hang, beyond their deadline,
+        # where their server is killed.
+        client = stack.enter_context(Client(server, deadline_s=section.deadline_s, retries=False))
+        leases = Leases(queue.ledger.prepare(), section.lease_s)
+        keeper = Keeper(leases, section.lease_s, section.deadline_s + _STORING_S, log)
+        app = broker.application(section)
+        attempts = Attempts(
+            client,
+            queue.store,
+            leases,
+            keeper,
+            log,
+            attempts=section.attempts,
+            deadline_s=section.deadline_s,
+            stop=stop,
+        )
+        broker.task(app, attempts.make)
+        relay = Relay(
+            queue.ledger,
+            leases,
+            queue.store,
+            broker.CeleryBroker(app),
+            log,
+            losses=section.losses,
+            resend_s=section.resend_s,
+            keep_days=section.keep_days,
+        )
+        stack.enter_context(_logging(log))
+        # It warns of root, whom a message could make run what it likes; ours hold an id, and no other kind is taken.
+        warnings.simplefilter("ignore", SecurityWarning)
+        stack.enter_context(_stopping(stop))
+        worker = app.Worker(
+            hostname=f"cloister-{secrets.token_hex(4)}@%h",
+            pool="threads",
+            concurrency=section.concurrency,
+            without_gossip=True,
+            without_mingle=True,
+            quiet=True,
+            loglevel=logging.WARNING,
+        )
+        for name, target, arguments in (
+            ("keeper", keeper.run, (stop, settings.limits.drain_s, done)),
+            ("relay", relay.run, (section.poll_s, stop)),
+            *((("idle", _until_idle, (leases, stop)),) if until_idle else ()),
+        ):
+            thread = Thread(target=target, args=arguments, name=name, daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(done.set)
+        stack.callback(stop.set)
+        log.info("working", server=server, jobs=queue.ledger.place, store=queue.store.place)
+        worker.start()
+    code = int(worker.exitcode or 0)
+    (log.error if code else log.info)("stopped", code=code)
+    return code
+
+
+def _until_idle(leases: Leases, stop: Event) -> None:
+    """Ask this process to end, as its operator would, once no reading is open."""
+    while not stop.wait(_IDLE_POLL_S):
+        if not leases.unended():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+@contextmanager
+def _stopping(stop: Event) -> Iterator[None]:
+    def on_shutdown(**_: object) -> None:
+        stop.set()
+
+    signals.worker_shutting_down.connect(on_shutdown, weak=False)
+    try:
+        yield
+    finally:
+        signals.worker_shutting_down.disconnect(on_shutdown)
+
+
+@contextmanager
+def _logging(log: FilteringBoundLogger) -> Iterator[None]:
+    """What Celery has to warn of, in our log; it would set up logging for the whole process otherwise."""
+
+    def on_setup(**_: object) -> None: ...
+
+    handler = _Handler(log)
+    celery = logging.getLogger("celery")
+    signals.setup_logging.connect(on_setup, weak=False)
+    celery.addHandler(handler)
+    try:
+        yield
+    finally:
+        celery.removeHandler(handler)
+        signals.setup_logging.disconnect(on_setup)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        # What it says of, without the arguments: they may hold the text of an error, and that anything.
+        said = record.msg.strip().partition("\n")[0] if isinstance(record.msg, str) else ""
+        self._log.warning("celery", part=record.name, said=said, error=error)
