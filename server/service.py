@@ -30,7 +30,7 @@ from server.telemetry import RequestRecord, describe
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
 
 _DEFAULT_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
-_KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, *files.OUTPUTS)
+_KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, ocr_pb2.OUTPUT_TRACE, *files.OUTPUTS)
 _KNOWN_EXISTING_TEXT = frozenset(ocr_pb2.ExistingText.values())
 _RETRY_WHILE_STARTING_S = 2.0
 _RETRY_ELSEWHERE_S = 1.0

@@ -19,6 +19,7 @@ from engines.scribe.training.evaluate import read
 from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import NARROW, Shard
+from engines.scribe.wordinator.buckets import KEY, START, Buckets
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 GOLDEN = Path("tests/engines/scribe/recogniser/golden.npz")
@@ -79,6 +80,9 @@ def main() -> None:
     }
     np.savez(WEIGHTS / "word.npz", **arrays)  # type: ignore[arg-type]
     card = {"version": given.version, "alphabet": CHARACTERS, "temperature": round(divisor, 4)}
+    card[KEY] = (
+        Buckets.load(WEIGHTS) if (WEIGHTS / "word.json").exists() else START
+    ).as_json()  # found again after this
     (WEIGHTS / "word.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n")
     shard = Shard(SHARDS / "held" / "synthetic.jsonl")
     windows = np.stack([shard.windows[i] for i in range(3)])
