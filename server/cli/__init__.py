@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.cli import attack, boxes, compare, doctor, ocr, policy, ramp, serve, shadow
+from server.cli import attack, boxes, compare, doctor, lab, ocr, policy, ramp, serve, shadow
 
 app = typer.Typer(
     name="cloister",
@@ -22,3 +22,4 @@ app.command("ramp")(ramp.ramp)
 app.command("doctor")(doctor.doctor)
 app.add_typer(policy.app)
 app.command("attack")(attack.attack)
+app.add_typer(lab.lab)

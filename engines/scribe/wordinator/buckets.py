@@ -44,6 +44,12 @@ class Buckets:
             raise BucketsError(f"{path}: the temperature of words must be above 0, not {buckets.temperature}")
         return buckets
 
+    def save(self, directory: Path) -> None:
+        """Keep these with the weights in ``directory``."""
+        path = directory / "word.json"
+        card = json.loads(path.read_text(encoding="utf-8")) | {KEY: self.as_json()}
+        path.write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
     def as_json(self) -> dict[str, float]:
         """As they stand in `word.json`."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
