@@ -2,8 +2,8 @@
 
     python -m bench.words [--data DIR] [--weights DIR] [--limit N] [--json FILE] [--errors N]
 
-Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd, whose answers, often handwritten, are counted
-apart), tables and columns (scribe_bench), cut by their quads; and made letters, books, receipts, thermal print, photos,
+Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd; its answers, among which
+its handwriting is, apart from the forms' own print), tables and columns (scribe_bench), cut by their quads; and made letters, books, receipts, thermal print, photos,
 screens, and negatives, which hold no text, from the training package where its fonts are.
 """
 
@@ -102,6 +102,13 @@ def speed(recogniser: Recogniser, rounds: int = 20) -> dict[str, float]:
     return figures
 
 
+def _told(result: Score) -> str:
+    if result.false is not None and not result.words:
+        return f"false {result.false:.4f}"
+    false = "" if result.false is None else f"  false {result.false:.4f}"
+    return f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}{false}"
+
+
 def _samples(name: str, folder: Path, limit: int) -> list[Sample]:
     return list(page_samples(folder, limit)) if name in PAGES else made_samples(name, _MADE_WINDOWS)
 
@@ -130,9 +137,7 @@ def main() -> None:
             its = [sample for sample in samples if sample.set == where]
             result = score(its, read_lines(recogniser, its), given.errors)
             results[where] = asdict(result)
-            figures = f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}"
-            false = "" if result.false is None else f"  false {result.false:.4f}"
-            print(f"{where:13} {figures}  lines {result.lines}  windows {result.windows}{false}", flush=True)
+            print(f"{where:13} {_told(result)}  lines {result.lines}  windows {result.windows}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -31,8 +31,8 @@ _SPACELESS = frozenset({"wildreceipt"})
 _BY_WORD = frozenset({"funsd"})
 """Sets whose quads of lines hold several lines: their words' quads are taken."""
 _BY_HAND = frozenset({"answer"})
-"""Labels of FUNSD's fields that may be filled in by hand. Its truth does not say which words are handwritten; but these
-are forms, printed with questions and headers, and filled in in the answers, about half of them by hand."""
+"""Labels of FUNSD's fields that may be filled in by hand. Its truth does not say which words are handwritten; but what
+a form asks, its headings and its small print are print, and the answers are typed, mostly, or written."""
 
 Grey = NDArray[np.uint8]
 
@@ -82,7 +82,7 @@ def page_samples(folder: Path, limit: int) -> Iterator[Sample]:
             strip = strip_of(np.asarray(image, np.uint8), quad)
             if strip is not None and text:
                 kind = str(_label(quad, text, lines) if name in _BY_WORD else entry.get("label", ""))
-                where = f"{name}-{'answers' if kind in _BY_HAND else 'printed'}" if name in _BY_WORD else name
+                where = f"{name}-{'answers' if kind in _BY_HAND else 'form'}" if name in _BY_WORD else name
                 yield Sample(strip, text, where, kind, "", name in _FOLDED, name not in _SPACELESS)
 
 

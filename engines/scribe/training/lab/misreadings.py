@@ -12,13 +12,14 @@ from PIL import Image, ImageDraw, ImageFont
 from rapidfuzz.distance import Levenshtein
 
 from engines.scribe.recogniser.reader import Recogniser
-from engines.scribe.training.lab.crops import Grey, Sample
+from engines.scribe.training.lab.crops import Sample
 from engines.scribe.training.lab.reading import read
 from engines.scribe.windows import HEIGHT
 from engines.scribe.wordinator.buckets import Buckets
 
-_WIDEST = 900
+_WIDEST = 1200
 _ROW = HEIGHT + 22
+_GAP = 12
 _MOST_PAIRS = 40
 
 
@@ -126,20 +127,29 @@ def _shown(character: str) -> str:
 
 
 def sheet(shown: Sequence[Misreading], path: Path) -> None:
-    """A contact sheet: each crop, and below it the truth in green and what was read in red."""
-    image = Image.new("RGB", (_WIDEST, max(1, len(shown)) * _ROW), "white")
-    pen = ImageDraw.Draw(image)
+    """A contact sheet: each crop, and below it the truth in green, what was read in red, how sure, kind and look."""
     font = ImageFont.load_default(14)
-    for number, one in enumerate(shown):
-        top = number * _ROW
-        image.paste(Image.fromarray(_narrow(one.sample.strip)), (2, top))
-        x = 2.0
-        for text, colour in ((one.truth or "∅", (20, 120, 50)), (one.text or "∅", (190, 30, 40))):
-            pen.text((x, top + HEIGHT), text, colour, font)
-            x += pen.textlength(text, font) + 24
-        pen.text((x, top + HEIGHT), f"{one.confidence:.2f} {one.sample.kind} {one.sample.look}", (130, 130, 130), font)
+    places: list[tuple[int, int]] = []
+    x = y = 0
+    for one in shown:
+        told = sum(font.getlength(text) + _GAP for text, _ in _captions(one))
+        width = max(min(one.sample.strip.shape[1], _WIDEST), round(told)) + _GAP
+        if x and x + width > _WIDEST:
+            x, y = 0, y + _ROW
+        places.append((x, y))
+        x += width
+    image = Image.new("RGB", (_WIDEST, y + _ROW), "white")
+    pen = ImageDraw.Draw(image)
+    for one, (left, top) in zip(shown, places, strict=True):
+        image.paste(Image.fromarray(np.ascontiguousarray(one.sample.strip[:, : _WIDEST - left])), (left, top))
+        x_text = float(left)
+        for text, colour in _captions(one):
+            pen.text((x_text, top + HEIGHT), text, colour, font)
+            x_text += font.getlength(text) + _GAP
     image.save(path, "PNG")
 
 
-def _narrow(strip: Grey) -> Grey:
-    return np.ascontiguousarray(strip[:, : _WIDEST - 4])
+def _captions(one: Misreading) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    yield one.truth or "(nothing)", (20, 120, 50)
+    yield one.text or "(nothing)", (190, 30, 40)
+    yield f"{one.confidence:.2f} {one.sample.kind} {one.sample.look}".rstrip(), (130, 130, 130)

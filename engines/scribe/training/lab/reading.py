@@ -45,6 +45,7 @@ class Read:
 
 def recogniser(which: str = "") -> tuple[Recogniser, Buckets]:
     """The net of a run, of a folder of weights, or, for an empty name, the one that ships. Raises LabError."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     folder = Path(which) if which else WEIGHTS
     if (folder / "word.npz").exists():
         return Recogniser.load(folder), Buckets.load(folder)

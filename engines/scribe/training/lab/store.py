@@ -7,6 +7,7 @@ was away, is recorded later by the same way. Local files in runs/ by default; an
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from datetime import datetime
@@ -36,8 +37,10 @@ class Store:
             import mlflow
         except ImportError as error:
             raise ExtraError(error) from error
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         RUNS.mkdir(exist_ok=True)
-        self.uri = os.environ.get(_URI) or f"sqlite:///{RUNS / 'mlflow.db'}"
+        self.uri = os.environ.get(_URI) or f"sqlite:///{(RUNS / 'mlflow.db').resolve()}"
         self._artifacts = None if os.environ.get(_URI) else (RUNS / "artifacts").resolve().as_uri()
         self._error = mlflow.exceptions.MlflowException
         self._client = self._asked(lambda: mlflow.MlflowClient(self.uri))
