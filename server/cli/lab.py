@@ -224,15 +224,18 @@ def calibrate(
         recogniser, buckets = reading.recogniser(net)
         words = calibration.judged(recogniser, reading.held_samples(sets, limit), buckets)
         divisor, tempered = calibration.crossed(words)
-        table = Table("", "words", "right", "confidence", "ECE", "with temperature", box=None)
+        table = Table("", "words", "right", "confidence", "ECE as read", "ECE with temperature", box=None)
         rows = list(calibration.calibrations(words, tempered))
         for row in rows:
             shares = (f"{value:.4f}" for value in (row.right, row.confidence, row.error, row.tempered))
             table.add_row(row.name, str(row.words), *shares)
         Console().print(table)
         folder = out or reading.WEIGHTS
-        titles = ("share of words right, held-back lines", "confidence with its temperature")
-        plots.reliability(calibration.binned(tempered, words.right), titles, folder / "reliability.png")
+        curves = {
+            "as read": calibration.binned(words.confidence, words.right),
+            f"temperature {divisor:.2f}": calibration.binned(tempered, words.right),
+        }
+        plots.reliability(curves, "share of words right, held-back lines", folder / "reliability.png")
         told = {"version": recogniser.card.version, "sets": sets, "temperature": round(divisor, 4)}
         figures = [{name: _short(value) for name, value in asdict(row).items()} for row in rows]
         (folder / "reliability.json").write_text(json.dumps(told | {"categories": figures}, indent=1) + "\n")

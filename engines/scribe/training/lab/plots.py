@@ -43,17 +43,19 @@ def progress(series: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> N
     _save(figure, path)
 
 
-def reliability(bins: Sequence[tuple[float, float, int]], titles: tuple[str, str], path: Path) -> None:
-    """Share right against confidence, for (mean confidence, share right, words) of each bin; below it how many words
-    there are. ``titles`` are the plot's and the axis's. Raises ExtraError."""
+def reliability(curves_: Mapping[str, Sequence[tuple[float, float, int]]], title: str, path: Path) -> None:
+    """Share right against confidence for (mean confidence, share right, words) of each bin, by curve; beside it how
+    many words the bins of the first have. Raises ExtraError."""
     figure, (left, right) = _figure(2)
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--", label="true confidence")
-    sure, hits, counts = zip(*bins, strict=True)
-    left.plot(sure, hits, marker="o", markersize=4, linewidth=1.2, label="measured")
+    for name, bins in curves_.items():
+        sure, hits, _ = zip(*bins, strict=True)
+        left.plot(sure, hits, marker="o", markersize=3, linewidth=1.2, label=name)
+    sure, _, counts = zip(*next(iter(curves_.values())), strict=True)
     right.bar(sure, counts, width=0.05)
     right.set_yscale("log")
-    _title(left, titles[0], titles[1])
-    _title(right, "words", titles[1])
+    _title(left, title, "confidence")
+    _title(right, "words", "confidence")
     _save(figure, path)
 
 
