@@ -3,8 +3,9 @@
     python -m bench.words [--data DIR] [--weights DIR] [--limit N] [--json FILE] [--errors N]
 
 Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd; its answers, among which its handwriting is,
-apart from the forms' own print), tables and columns (scribe_bench), cut by their quads; and made letters, books, receipts,
-thermal print, photos, screens, and negatives, which hold no text, from the training package where its fonts are.
+apart from the forms' own print), tables and columns (scribe_bench), cut by their quads; and made letters, books,
+receipts, thermal print, photos, screens, and negatives, which hold no text, from the training package where its fonts
+are.
 """
 
 from __future__ import annotations
