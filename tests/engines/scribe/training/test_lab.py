@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -155,9 +156,23 @@ def test_a_run_goes_on_where_mlflow_is_not_installed(here: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 class TestMlflow:
-    @pytest.fixture(autouse=True)
-    def _needed(self) -> None:
+    @pytest.fixture(scope="class")
+    def tables(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """A database with its tables, which take MLflow seconds to make, and no runs."""
         pytest.importorskip("mlflow", reason="the training extra (mlflow) is not installed")
+        from engines.scribe.training.lab.store import Store
+
+        folder = tmp_path_factory.mktemp("tables")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            assert Store().records() == []
+        return folder / "runs" / "mlflow.db"
+
+    @pytest.fixture(autouse=True)
+    def _made(self, here: Path, tables: Path) -> None:
+        (here / "runs").mkdir()
+        shutil.copy(tables, here / "runs" / tables.name)
 
     def test_a_run_is_recorded_as_it_goes(self, here: Path) -> None:
         from engines.scribe.training.lab.recorder import Recorder
