@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.api import Word
+from engines.scribe.recogniser.precision import Precision
 from engines.scribe.recogniser.reader import Card, Recogniser, callable_graph
 from engines.scribe.training.lab.crops import PAGES, Grey, Sample, cut, pad, page_samples
 from engines.scribe.training.lab.problems import ExtraError, LabError
@@ -51,14 +52,14 @@ def recogniser(which: str = "") -> tuple[Recogniser, Buckets]:
         return Recogniser.load(folder), Buckets.load(folder)
     weights = folder_of(which) / "ema.pt"
     try:
-        import torch
+        from engines.scribe.training.net import load
     except ImportError as error:
         raise ExtraError(error) from error
     if not weights.exists():
         raise LabError(f"the run {which} has no {weights.name} yet")
-    state = torch.load(weights, weights_only=True, map_location="cpu")
-    arrays = {name: np.asarray(value.numpy(), np.float32) for name, value in state.items() if value.is_floating_point()}
-    return Recogniser(callable_graph(arrays), Card(which, 1.0)), START
+    state = load(weights).items()
+    arrays = {name: np.asarray(value.numpy(), np.float32) for name, value in state if value.is_floating_point()}
+    return Recogniser(callable_graph(arrays, Precision.FLOAT32), Card(which, 1.0)), START
 
 
 def held_samples(names: Sequence[str], limit: int) -> list[Sample]:
