@@ -2,8 +2,10 @@
 
     python -m bench.words [--data DIR] [--weights DIR] [--limit N] [--json FILE] [--errors N]
 
-Every set of real pages that has quads is cut by them into strips, with the margin the detector leaves; strips into
-windows at gaps between words, as the detector does. Made windows come from the training package where its fonts are.
+Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd; its answers, among which its handwriting is,
+apart from the forms' own print), tables and columns (scribe_bench), cut by their quads; and made letters, books,
+receipts, thermal print, photos, screens, and negatives, which hold no text, from the training package where its fonts
+are.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,22 +23,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
 
 from engines.scribe.recogniser.reader import Recogniser
-from engines.scribe.windows import HEIGHT, WIDTH, Reading
+from engines.scribe.training.lab.crops import PAGES, Sample, cut, join, pad, page_samples
+from engines.scribe.training.lab.made import SETS, made_samples
+from engines.scribe.training.lab.problems import LabError
+from engines.scribe.windows import HEIGHT, WIDTH
 
-MARGIN = 0.15
-"""Rows left above and below a quad, as a share of its height."""
-_OVERLAP = 48
-_PAGES = ("sroie", "funsd", "scribe_bench", "wildreceipt")
-_FOLDED = {"sroie"}
-"""Sets whose truth is upper case whatever the page shows."""
-_BY_WORD = {"funsd"}
-"""Sets whose quads of lines hold several lines: their words' quads are taken. Some of FUNSD's are written by hand."""
-_MADE = ("letters", "receipts", "photos", "negatives")
-
-Grey = NDArray[np.uint8]
+_SETS = (*PAGES, *SETS)
+_MADE_WINDOWS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,84 +49,6 @@ class Score:
     false: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A strip uint8 (HEIGHT, any) and its text."""
-
-    strip: Grey
-    text: str
-
-
-def strip_of(page: Grey, quad: NDArray[np.float32]) -> Grey | None:
-    """The strip inside ``quad`` (four points from the top left, clockwise) with its margin, ink dark; None when it is
-    too small."""
-    top_left, top_right, bottom_right, bottom_left = quad
-    width = float(np.linalg.norm(top_right - top_left) + np.linalg.norm(bottom_right - bottom_left)) / 2
-    height = float(np.linalg.norm(bottom_left - top_left) + np.linalg.norm(bottom_right - top_right)) / 2
-    if width < 2 or height < 4:
-        return None
-    down = (bottom_left + bottom_right - top_left - top_right) / 2 * MARGIN
-    along = (top_right + bottom_right - top_left - bottom_left) / 2 * (0.15 * height / width)
-    source = np.stack([top_left - down - along, top_right - down + along, bottom_left + down - along]).astype(
-        np.float32
-    )
-    columns = max(8, round((width + 0.3 * height) * HEIGHT / (height * (1 + 2 * MARGIN))))
-    target = np.array([[0, 0], [columns, 0], [0, HEIGHT]], np.float32)
-    shrink = height * (1 + 2 * MARGIN) / HEIGHT
-    if shrink > 1.3:  # average over what a strip's pixel covers
-        page = np.asarray(cv2.blur(page, (round(shrink), round(shrink))), np.uint8)
-    matrix = cv2.getAffineTransform(source, target)
-    strip = np.asarray(
-        cv2.warpAffine(page, matrix, (columns, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-        np.uint8,
-    )
-    low, middle, high = np.percentile(strip, (2, 50, 98))
-    return 255 - strip if middle - low < high - middle - 20 else strip
-
-
-def cut(strip: Grey) -> list[tuple[int, int]]:
-    """Columns (start, end) of a strip's windows: at the last wide gap that leaves at most WIDTH columns, else with an
-    overlap."""
-    ground = np.median(strip)
-    inked = (strip.min(0) < ground - max(25, 0.35 * (ground - strip.min()))).astype(np.uint8)
-    pieces = []
-    start, length = 0, strip.shape[1]
-    while length - start > WIDTH:
-        best, run, gap = 0, 0, 0
-        for x in range(start + WIDTH // 3, start + WIDTH):
-            run = 0 if inked[x] else run + 1
-            if run >= max(6, gap * 0.8):
-                best, gap = x - run // 2, max(gap, run)
-        if best:
-            pieces.append((start, best))
-            start = best
-        else:
-            pieces.append((start, start + WIDTH))
-            start += WIDTH - _OVERLAP
-    return [*pieces, (start, length)]
-
-
-def pad(piece: Grey) -> Grey:
-    """A piece of a strip as a window, padded with its ground."""
-    window = np.full((HEIGHT, WIDTH), np.uint8(np.median(piece)), np.uint8)
-    window[:, : piece.shape[1]] = piece
-    return window
-
-
-def join(pieces: list[tuple[int, int]], readings: list[Reading]) -> str:
-    """One text of a strip's readings; what lies in an overlap is taken from the side it is further inside of."""
-    text = ""
-    for i, ((start, end), reading) in enumerate(zip(pieces, readings, strict=True)):
-        from_column = (pieces[i - 1][1] + start) / 2 if i else -np.inf
-        to_column = (end + pieces[i + 1][0]) / 2 if i + 1 < len(pieces) else np.inf
-        kept = "".join(
-            c for c, x in zip(reading.text, reading.columns, strict=True) if from_column <= x + start < to_column
-        )
-        gap = " " if text and i and pieces[i - 1][1] == start else ""
-        text += gap + kept
-    return " ".join(text.split())
-
-
 def read_lines(recogniser: Recogniser, samples: list[Sample]) -> list[str]:
     """The text of each sample."""
     cuts = [cut(sample.strip) for sample in samples]
@@ -144,65 +61,16 @@ def read_lines(recogniser: Recogniser, samples: list[Sample]) -> list[str]:
     return texts
 
 
-def page_samples(folder: Path, limit: int) -> Iterator[Sample]:
-    """Strips of a set's pages, by its lines' quads, or its words' where lines have none."""
-    for row in (folder / "truth.jsonl").read_text().splitlines()[:limit]:
-        page = json.loads(row)
-        image = cv2.imread(str(folder / "images" / Path(page["image"]).name), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            raise FileNotFoundError(f"{folder}: {page['image']} is missing or no image")
-        lines = [] if folder.name in _BY_WORD else page.get("lines") or []
-        entries = [entry for entry in lines or page.get("words") or [] if entry.get("quad")]
-        for entry in entries:
-            text = " ".join(entry["text"].split())
-            strip = strip_of(np.asarray(image, np.uint8), np.asarray(entry["quad"], np.float32).reshape(4, 2))
-            if strip is not None and text:
-                yield Sample(strip, text)
-
-
-def made_samples(kind: str, count: int) -> list[Sample]:
-    """Made windows, with a seed that training does not use. Raises ImportError or OSError where the training extra or
-    fonts are missing."""
-    from engines.scribe.training import fonts
-    from engines.scribe.training.corpus import Corpus
-    from engines.scribe.training.settings import RUNS, DataSettings
-    from engines.scribe.training.windows import Maker
-
-    maker = Maker(Corpus(RUNS / "pools.json"), fonts.load(RUNS / "fonts.json"), DataSettings())
-    samples = []
-    for i in range(count):
-        rng = np.random.default_rng([77, _MADE.index(kind), i])
-        text_kind, look = {
-            "letters": ("sentence", ("clean", "bitonal")[i % 2]), "receipts": ("receipt", "receipt"),
-            "photos": ("sentence", "photo"), "negatives": ("negative", None),
-        }[kind]  # fmt: skip
-        window, text, _, _ = maker.make(rng, text_kind, look)
-        samples.append(Sample(window, text))
-    return samples
-
-
-def distance(a: str, b: str) -> int:
-    """Levenshtein's."""
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a):
-        last, row[0] = row[0], i + 1
-        for j, right in enumerate(b):
-            last, row[j + 1] = row[j + 1], min(row[j + 1] + 1, row[j] + 1, last + (left != right))
-    return row[-1]
-
-
-def score(samples: list[Sample], texts: list[str], folded: bool, spaces: bool, errors: int) -> Score:
+def score(samples: list[Sample], texts: list[str], errors: int) -> Score:
     """Compare; prints the first ``errors`` misreadings."""
     found = wanted = hits = wrong = characters = 0
     for sample, read in zip(samples, texts, strict=True):
-        truth, text = (sample.text.upper(), read.upper()) if folded else (sample.text, read)
-        if not spaces:
-            truth, text = truth.replace(" ", ""), text.replace(" ", "")
+        truth, text = sample.compared(read)
         a, b = Counter(truth.split()), Counter(text.split())
         wanted += a.total()
         found += b.total()
         hits += (a & b).total()
-        wrong += distance(truth, text)
+        wrong += Levenshtein.distance(truth, text)
         characters += len(truth)
         if truth != text and errors > 0:
             errors -= 1
@@ -235,13 +103,24 @@ def speed(recogniser: Recogniser, rounds: int = 20) -> dict[str, float]:
     return figures
 
 
+def _told(result: Score) -> str:
+    if result.false is not None and not result.words:
+        return f"false {result.false:.4f}"
+    false = "" if result.false is None else f"  false {result.false:.4f}"
+    return f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}{false}"
+
+
+def _samples(name: str, folder: Path, limit: int) -> list[Sample]:
+    return list(page_samples(folder, limit)) if name in PAGES else made_samples(name, _MADE_WINDOWS)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("CLOISTER_DATA", "../shared/data")))
     parser.add_argument("--weights", type=Path, default=Path("engines/scribe/weights"))
     parser.add_argument("--limit", type=int, default=1000, help="pages of a set at most")
-    parser.add_argument("--sets", nargs="*", default=[*_PAGES, *_MADE])
+    parser.add_argument("--sets", nargs="*", default=list(_SETS), choices=_SETS)
     parser.add_argument("--errors", type=int, default=0, help="misreadings to print for each set")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -250,20 +129,16 @@ def main() -> None:
     results: dict[str, object] = {"version": recogniser.card.version, **speed(recogniser)}
     print(json.dumps(results))
     for name in given.sets:
-        folder = given.data / "pages" / name
-        if name in _PAGES and not folder.is_dir():
-            print(f"{name}: left out, {folder} is not there")
-            continue
         try:
-            samples = list(page_samples(folder, given.limit)) if name in _PAGES else made_samples(name, 600)
-        except (ImportError, OSError) as error:
+            samples = _samples(name, given.data / "pages" / name, given.limit)
+        except (ImportError, OSError, LabError) as error:
             print(f"{name}: left out, {error}")
             continue
-        result = score(samples, read_lines(recogniser, samples), name in _FOLDED, name != "wildreceipt", given.errors)
-        results[name] = asdict(result)
-        figures = f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}"
-        false = "" if result.false is None else f"  false {result.false:.4f}"
-        print(f"{name:13} {figures}  lines {result.lines}  windows {result.windows}{false}")
+        for where in dict.fromkeys(sample.set for sample in samples):
+            its = [sample for sample in samples if sample.set == where]
+            result = score(its, read_lines(recogniser, its), given.errors)
+            results[where] = asdict(result)
+            print(f"{where:13} {_told(result)}  lines {result.lines}  windows {result.windows}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -30,6 +30,7 @@ from engines.documents.errors import (
     TooManyPixelsError,
     UnsupportedError,
 )
+from engines.trace import Trace, Tracing
 
 _REASONS: Mapping[type[DocumentError], cell_pb2.Failure.Reason.ValueType] = {
     NotAnImageError: cell_pb2.Failure.REASON_NOT_AN_IMAGE,
@@ -48,6 +49,8 @@ _EXISTING: Mapping[ocr_pb2.ExistingText.ValueType, Existing] = {
 }
 _PART_BYTES = 1 << 20
 _NO_LIMIT = 1 << 30
+_MOST_TRACED = 10_000
+_LONGEST_TRACED = 100
 _OUTPUTS = frozenset({ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT})
 
 
@@ -87,7 +90,7 @@ class OcrJob:
     def _warm_up(self, document: bytes, existing: ocr_pb2.ExistingText.ValueType = ocr_pb2.EXISTING_TEXT_SKIP) -> bytes:
         """Read ``document`` as a cell would, and return the PDF made of it."""
         task = cell_pb2.Task(
-            outputs=[*sorted(_OUTPUTS), ocr_pb2.OUTPUT_PDF],
+            outputs=[*sorted(_OUTPUTS), ocr_pb2.OUTPUT_PDF, ocr_pb2.OUTPUT_TRACE],
             max_pixels=_NO_LIMIT,
             max_pages=1,
             pdf=ocr_pb2.PdfOptions(existing_text=existing),
@@ -127,15 +130,26 @@ class OcrJob:
         for leaf in document.leaves(share):
             decode_s = time.perf_counter() - started
             number += 1
-            text = self._engine.recognize(leaf.page) if leaf.page is not None else None
+            text, trace = self._recognized(leaf.page, outputs)
             if text is not None and writes:
                 texts[leaf.number] = text
             page = _page_message(leaf, text, decode_s, outputs)
+            if trace is not None:
+                page.trace.CopyFrom(trace_message(trace))
             reply(cell_pb2.Reply(page=page).SerializeToString())
             started = time.perf_counter()
         if writes:
             _reply_pdf(document.pdf(texts), reply)
         return number
+
+    def _recognized(
+        self, page: Page | None, outputs: frozenset[ocr_pb2.Output.ValueType]
+    ) -> tuple[PageText | None, Trace | None]:
+        if page is None:
+            return None, None
+        if ocr_pb2.OUTPUT_TRACE in outputs and isinstance(self._engine, Tracing):
+            return self._engine.traced(page)
+        return self._engine.recognize(page), None
 
     def _bound(self, task: cell_pb2.Task, body: bytes, reply: Callable[[bytes], None]) -> int:
         """Write the PDF of pages that other cells have read."""
@@ -198,6 +212,21 @@ def _quad(quad: Quad) -> ocr_pb2.Quad:
         bottom_right=_point(quad.bottom_right),
         bottom_left=_point(quad.bottom_left),
     )
+
+
+def trace_message(trace: Trace) -> ocr_pb2.Trace:
+    """A trace as it goes through the API: cut short where it is too long for it."""
+    message = ocr_pb2.Trace(cut_short=max(len(trace.windows), len(trace.decisions)) > _MOST_TRACED)
+    for window in trace.windows[:_MOST_TRACED]:
+        message.windows.add(text=_brief(window.text), confidence=window.confidence, quad=_quad(window.quad))
+    for one in trace.decisions[:_MOST_TRACED]:
+        act = ocr_pb2.Decision.Act.Value(f"ACT_{one.act.name}")
+        message.decisions.add(act=act, text=_brief(one.text), measure=one.measure, quad=_quad(one.quad))
+    return message
+
+
+def _brief(text: str) -> str:
+    return text[:_LONGEST_TRACED]
 
 
 def _point(point: tuple[float, float]) -> ocr_pb2.Point:

@@ -8,6 +8,7 @@ else is `MalformedReplyError`, and ends the request.
 
 from __future__ import annotations
 
+import math
 import re
 
 from google.protobuf.message import DecodeError
@@ -26,7 +27,12 @@ _MAX_MESSAGE_BYTES = 4 << 20
 _MAX_DPI = 1e6
 _MAX_MESSAGE_CHARS = 500
 _MAX_METADATA = 16
+# What `ocr.proto` says of a trace.
+_MAX_TRACED = 10_000
+_MAX_TRACED_CHARS = 100
+_ACTS = frozenset(ocr_pb2.Decision.Act.values()) - {ocr_pb2.Decision.ACT_UNSPECIFIED}
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
+_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
 _LINES = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f]*")
 _SENTENCE = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 # What google.rpc.ErrorInfo allows as a key.
@@ -60,6 +66,7 @@ class ReplyChecker:
         self._words_wanted = ocr_pb2.OUTPUT_WORDS in task.outputs
         self._text_wanted = ocr_pb2.OUTPUT_TEXT in task.outputs
         self._pdf_wanted = ocr_pb2.OUTPUT_PDF in task.outputs
+        self._trace_wanted = ocr_pb2.OUTPUT_TRACE in task.outputs
         self._share = task.share
         self._shares = task.shares
         # A cell that is told what others read has nothing to read.
@@ -146,12 +153,15 @@ class ReplyChecker:
         _require(self._text_wanted or not page.text, "text that was not asked for")
         _require(not (page.kept and page.lines), "lines of a page that was not read")
         _require(_LINES.fullmatch(page.text) is not None, "text with control characters")
-        _check_lines(page)
+        _require(self._trace_wanted or not page.HasField("trace"), "a trace that was not asked for")
+        _require(not (page.kept and page.HasField("trace")), "a trace of a page that was not read")
+        over = max(_TOLERANCE_PX, _TOLERANCE_SHARE * max(page.width, page.height))
+        _check_lines(page, over)
+        _check_trace(page, over)
         _check_timings(page.timings)
 
 
-def _check_lines(page: ocr_pb2.Page) -> None:
-    over = max(_TOLERANCE_PX, _TOLERANCE_SHARE * max(page.width, page.height))
+def _check_lines(page: ocr_pb2.Page, over: float) -> None:
     right, bottom = page.width + over, page.height + over
     for line in page.lines:
         _require(bool(line.words), "a line without words")
@@ -161,6 +171,23 @@ def _check_lines(page: ocr_pb2.Page) -> None:
             _require(0 <= word.confidence <= 1, "a word's confidence out of 0..1")
             _require(_WORD.fullmatch(word.text) is not None, "an empty word, or one with white space or controls")
             _require(_lies_within(word.quad, -over, right, bottom), "a word outside its page")
+
+
+def _check_trace(page: ocr_pb2.Page, over: float) -> None:
+    right, bottom = page.width + over, page.height + over
+    trace = page.trace
+    _require(len(trace.windows) <= _MAX_TRACED, "a trace of too many windows")
+    _require(len(trace.decisions) <= _MAX_TRACED, "a trace of too many decisions")
+    for window in trace.windows:
+        _require(0 <= window.confidence <= 1, "a window's confidence out of 0..1")
+        _require(_lies_within(window.quad, -over, right, bottom), "a window outside its page")
+    for decision in trace.decisions:
+        _require(decision.act in _ACTS, "a decision of no known act")
+        _require(math.isfinite(decision.measure), "a decision's measure that is no number")
+        _require(_lies_within(decision.quad, -over, right, bottom), "a decision outside its page")
+    for text in (*(window.text for window in trace.windows), *(decision.text for decision in trace.decisions)):
+        _require(len(text) <= _MAX_TRACED_CHARS, "a traced text too long")
+        _require(_LINE.fullmatch(text) is not None, "a traced text with control characters")
 
 
 def _lies_within(quad: ocr_pb2.Quad, low: float, right: float, bottom: float) -> bool:

@@ -34,7 +34,7 @@ from server.tracing import Tracer
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
 
 _DEFAULT_OUTPUTS = (ocr_pb2.OUTPUT_WORDS, ocr_pb2.OUTPUT_TEXT)
-_KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, *files.OUTPUTS)
+_KNOWN_OUTPUTS = (*_DEFAULT_OUTPUTS, ocr_pb2.OUTPUT_TRACE, *files.OUTPUTS)
 _KNOWN_EXISTING_TEXT = frozenset(ocr_pb2.ExistingText.values())
 _PRIORITIES: Mapping[ocr_pb2.Priority.ValueType, Priority] = {
     ocr_pb2.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ from engines.errors import OptionsError
 if TYPE_CHECKING:
     from engines.scribe.orientation import Upright, Voters
     from engines.scribe.recogniser.reader import Recogniser
+    from engines.scribe.windows import Reading, Windows
+    from engines.scribe.wordinator import Decision
+    from engines.scribe.wordinator.buckets import Buckets
+    from engines.trace import Trace
 
 WEIGHTS = Path(__file__).parent / "weights"
 TURN_WEIGHTS = Path(__file__).parent / "orientation" / "weights"
@@ -53,9 +58,13 @@ class Scribe:
         self._upright = upright
         self._recogniser: Recogniser | None = None
         self._voters: Voters | None = None
+        self._buckets: Buckets | None = None
 
     def load(self) -> None:
-        """Read the weights and warm the net for every shape. Raises `WeightsError` where they can't be used."""
+        """Read the weights and warm the net for every shape.
+
+        Raises `WeightsError` and `BucketsError` where they can't be used.
+        """
         import cv2
 
         # A pool of threads does not survive the fork.
@@ -63,7 +72,9 @@ class Scribe:
         from engines.documents import specimen
         from engines.scribe import detector, orientation
         from engines.scribe.recogniser.reader import Recogniser
+        from engines.scribe.wordinator.buckets import Buckets
 
+        self._buckets = Buckets.load(WEIGHTS)
         with _native_messages_dropped():
             self._recogniser = Recogniser.load(self._weights)
             if self._upright:
@@ -76,7 +87,24 @@ class Scribe:
 
     def recognize(self, page: Page) -> PageText:
         """Read a page. Raises RuntimeError before `load`."""
-        if self._recogniser is None:
+        return self._read(page)[0]
+
+    def traced(self, page: Page) -> tuple[PageText, Trace]:
+        """Read a page and say how. Fulfils `engines.trace.Tracing`. Raises RuntimeError before `load`."""
+        from engines.scribe import orientation, wordinator
+        from engines.trace import Trace
+
+        text, windows, readings, decisions = self._read(page)
+        trace = wordinator.placed(windows, readings, decisions)
+        height, width = page.pixels.shape[:2]
+        quad = orientation.back(text.turn.degrees, width, height)
+        return text, Trace(
+            tuple(replace(window, quad=quad(window.quad)) for window in trace.windows),
+            tuple(replace(decision, quad=quad(decision.quad)) for decision in trace.decisions),
+        )
+
+    def _read(self, page: Page) -> tuple[PageText, Windows, Sequence[Reading], tuple[Decision, ...]]:
+        if self._recogniser is None or self._buckets is None:
             raise RuntimeError("the engine is not loaded: call load() first")
         from engines.scribe import detector, orientation, wordinator
         from engines.scribe.grey import greyed
@@ -100,10 +128,10 @@ class Scribe:
             with _timed(seconds, Stage.RECOGNISE):
                 readings = read(windows.pixels)
         with _timed(seconds, Stage.WORDINATE):
-            lines, _ = wordinator.words(windows, readings)
+            lines, decisions = wordinator.words(windows, readings, self._buckets)
             height, width = page.pixels.shape[:2]
             lines = orientation.returned(lines, seen.turn.degrees, width, height)
-        return PageText(lines=lines, turn=seen.turn, seconds=seconds)
+        return PageText(lines=lines, turn=seen.turn, seconds=seconds), windows, readings, decisions
 
     def _turned(self, page: Page) -> Upright:
         """The page as it is to be read."""

@@ -12,6 +12,7 @@ from server.cli import (
     fetch,
     jobs,
     keys,
+    lab,
     ocr,
     policy,
     ramp,
@@ -46,3 +47,4 @@ app.command("ramp")(ramp.ramp)
 app.command("doctor")(doctor.doctor)
 app.add_typer(policy.app)
 app.command("attack")(attack.attack)
+app.add_typer(lab.lab)

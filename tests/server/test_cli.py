@@ -124,6 +124,14 @@ def test_boxes_of_what_can_not_be_read_says_why(address: str, tmp_path: Path) ->
     assert "CELL_CRASHED" in done.stderr
 
 
+def test_boxes_of_an_engine_that_can_not_trace_says_so(address: str, tmp_path: Path) -> None:
+    scan = tmp_path / "scan.png"
+    Image.new("RGB", (WIDTH, HEIGHT), "white").save(scan)
+    done = cloister("boxes", "--trace", str(scan), "-o", str(tmp_path / "drawn.png"), "--server", address)
+    assert done.exit_code == Exit.FAILED
+    assert "the engine tiny can't say how it read its page" in done.stderr
+
+
 def test_without_a_server_one_lives_for_the_call(
     files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

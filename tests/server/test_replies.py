@@ -260,3 +260,48 @@ def test_no_bytes_make_it_fail_in_another_way(noise: bytes, place: int, byte: in
             check.finish()
         except (MalformedReplyError, DocumentError):
             continue
+
+
+TRACED = (*BOTH, ocr_pb2.OUTPUT_TRACE)
+
+
+def traced(change: Callable[[ocr_pb2.Trace], object] = lambda trace: None) -> bytes:
+    """A page with a trace of one window and one decision."""
+    made = page_of(1, ["a", "word"])
+    quad = made.lines[0].words[0].quad
+    made.trace.windows.add(quad=quad, text="a word", confidence=0.9)
+    made.trace.decisions.add(quad=quad, text="w", act=ocr_pb2.Decision.ACT_DROP, measure=0.1)
+    change(made.trace)
+    return cell_pb2.Reply(page=made).SerializeToString()
+
+
+def test_a_trace_that_was_asked_for_is_taken() -> None:
+    taken = checker(TRACED).take(traced())
+    assert isinstance(taken, ocr_pb2.Page)
+    assert taken.trace.windows[0].text == "a word"
+
+
+def test_a_trace_that_was_not_asked_for_is_refused() -> None:
+    with pytest.raises(MalformedReplyError):
+        checker().take(traced())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: setattr(t.windows[0], "confidence", float("nan")),
+        lambda t: setattr(t.windows[0], "text", "\x1b[2J"),
+        lambda t: setattr(t.windows[0], "text", "a" * 101),
+        lambda t: setattr(t.windows[0].quad.top_left, "x", 5000),
+        lambda t: setattr(t.decisions[0].quad.top_left, "y", float("nan")),
+        lambda t: setattr(t.decisions[0], "act", 0),
+        lambda t: setattr(t.decisions[0], "act", 99),
+        lambda t: setattr(t.decisions[0], "measure", float("inf")),
+        lambda t: setattr(t.decisions[0], "text", "two\nlines"),
+        lambda t: [t.decisions.add(act=1) for _ in range(10_000)],
+        lambda t: [t.windows.add() for _ in range(10_000)],
+    ],
+)
+def test_a_trace_that_can_not_be_right_is_refused(change: Callable[[ocr_pb2.Trace], object]) -> None:
+    with pytest.raises(MalformedReplyError):
+        checker(TRACED).take(traced(change))

@@ -30,17 +30,19 @@ def returned(lines: Iterable[Line], degrees: int, width: int, height: int) -> tu
     """Lines of a page that was turned clockwise by ``degrees``, in px of the page of ``width`` x ``height`` before."""
     if degrees == 0:
         return tuple(lines)
-    back: dict[int, Callable[[Point], Point]] = {
-        90: lambda point: (point[1], height - point[0]),
-        180: lambda point: (width - point[0], height - point[1]),
-        270: lambda point: (width - point[1], point[0]),
-    }
-    at = back[degrees]
-
-    def quad(one: Quad) -> Quad:
-        return Quad(at(one.top_left), at(one.top_right), at(one.bottom_right), at(one.bottom_left))
-
+    quad = back(degrees, width, height)
     return tuple(
         Line(tuple(Word(word.text, word.confidence, quad(word.quad)) for word in line.words), quad(line.quad))
         for line in lines
     )
+
+
+def back(degrees: int, width: int, height: int) -> Callable[[Quad], Quad]:
+    """What brings a quad of a page turned clockwise by ``degrees`` to the page of ``width`` x ``height`` px before."""
+    at: Callable[[Point], Point] = {
+        0: lambda point: point,
+        90: lambda point: (point[1], height - point[0]),
+        180: lambda point: (width - point[0], height - point[1]),
+        270: lambda point: (width - point[1], point[0]),
+    }[degrees]
+    return lambda quad: Quad(at(quad.top_left), at(quad.top_right), at(quad.bottom_right), at(quad.bottom_left))

@@ -63,7 +63,7 @@ def score_shard(net: nn.Module, shard: Shard, device: torch.device, most: int = 
         text = reading.text.upper() if folded else reading.text
         good = text == truth
         right += good
-        for name in {kind, look}:
+        for name in (f"kind {kind}", f"look {look}"):  # some names are both
             kinds[name] += 1
             kinds_right[name] += good
         wanted, found = Counter(truth.split()), Counter(text.split())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from engines.scribe.training.evaluate import read
 from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import NARROW, Shard
+from engines.scribe.wordinator.buckets import KEY, START, Buckets
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 GOLDEN = Path("tests/engines/scribe/recogniser/golden.npz")
@@ -79,6 +81,9 @@ def main() -> None:
     }
     np.savez(WEIGHTS / "word.npz", **arrays)  # type: ignore[arg-type]
     card = {"version": given.version, "alphabet": CHARACTERS, "temperature": round(divisor, 4)}
+    # Where words are noise is likely to stay; how true their confidence is, is to be found again.
+    buckets = Buckets.load(WEIGHTS) if (WEIGHTS / "word.json").exists() else START
+    card[KEY] = replace(buckets, temperature=1.0).as_json()
     (WEIGHTS / "word.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n")
     shard = Shard(SHARDS / "held" / "synthetic.jsonl")
     windows = np.stack([shard.windows[i] for i in range(3)])

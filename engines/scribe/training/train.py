@@ -20,6 +20,8 @@ import torch
 from torch import nn
 
 from engines.scribe.training.evaluate import score_shard
+from engines.scribe.training.lab.recipe import recipe
+from engines.scribe.training.lab.recorder import Recorder
 from engines.scribe.training.loss import FoldingCtc
 from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.schedule import follow, rate
@@ -27,9 +29,9 @@ from engines.scribe.training.settings import RUNS, SHARDS, DataSettings, TrainSe
 from engines.scribe.training.shards import Pool, Shard, batch
 
 
-def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
+def train(run: Path, settings: TrainSettings, start: Path | None, goal: str = "") -> None:
     """Train until ``settings.steps``, from the run's checkpoint where there is one, else from the weights in
-    ``start`` if given."""
+    ``start`` if given; ``goal`` is for the notebook."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,9 +61,12 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         "from_step": step,
         "start": str(start),
         "at": time.strftime("%F %T"),
+        "goal": goal,
+        "recipe": recipe(asdict(DataSettings()), Path(__file__).with_name("data.py"), SHARDS),
     }
     with (run / "settings.jsonl").open("a") as file:
         file.write(json.dumps(record) + "\n")
+    recorder = Recorder(run)
     real, synthetic = Pool(SHARDS / "real"), Pool(SHARDS / "synthetic")
     held = {path.stem: Shard(path) for path in sorted((SHARDS / "held").glob("*.jsonl"))}
 
@@ -69,6 +74,7 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
         with (run / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
         print(json.dumps(entry), flush=True)
+        recorder.update()
 
     def save() -> None:
         state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
@@ -111,6 +117,7 @@ def train(run: Path, settings: TrainSettings, start: Path | None) -> None:
             save()
         if step % settings.evaluate_every == 0 or step == settings.steps:
             log({"step": step, **{name: asdict(score_shard(ema, shard, device)) for name, shard in held.items()}})
+    recorder.finish()
 
 
 def main() -> None:
@@ -122,6 +129,7 @@ def main() -> None:
     parser.add_argument("--real-share", type=float, default=TrainSettings().real_share)
     parser.add_argument("--warmup", type=int, default=TrainSettings().warmup)
     parser.add_argument("--start", type=Path, help="weights to begin from: a run's ema.pt, or word.npz")
+    parser.add_argument("--goal", default="", help="what the run is for, in a sentence: goes into the lab notebook")
     given = parser.parse_args()
     settings = replace(
         TrainSettings(),
@@ -130,7 +138,7 @@ def main() -> None:
         real_share=given.real_share,
         warmup=given.warmup,
     )
-    train(RUNS / given.run, settings, given.start)
+    train(RUNS / given.run, settings, given.start, given.goal)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
 from engines.scribe.recogniser.decode import log_likelihoods
 from engines.scribe.wordinator.lexicon import Lexicon
 
-SURE = 0.9
-"""Words of higher confidence stay as they are."""
 WEIGHT = 0.8
 """What one point on the Zipf scale is worth, in nats."""
 POSSIBLE = 0.01

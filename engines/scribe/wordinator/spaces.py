@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from engines.scribe.windows import HEIGHT
 from engines.scribe.wordinator.stitch import Strip
-from engines.scribe.wordinator.trace import Act, Decision
+from engines.scribe.wordinator.trace import Decision
+from engines.trace import Act
 
 ALWAYS = 0.9 * HEIGHT
 """A gap in the ink of so many columns splits whatever the line's letters do."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from engines.scribe.detector.strips import ink_columns
 from engines.scribe.windows import Reading, Windows
-from engines.scribe.wordinator.trace import Act, Decision
+from engines.scribe.wordinator.trace import Decision
+from engines.trace import Act
 
 ALIKE = 10.0
 """The same character read in two windows fires within so many columns of the overlap."""

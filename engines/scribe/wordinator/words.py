@@ -12,27 +12,29 @@ from engines.api import Line, Quad, Word
 from engines.scribe.detector.strips import MARGIN
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import HEIGHT, Rails, Reading, Windows
+from engines.scribe.wordinator.buckets import START, Buckets
 from engines.scribe.wordinator.lexicon import lexicon
-from engines.scribe.wordinator.repair import SURE, Doubt, Verdict, repaired
+from engines.scribe.wordinator.repair import Doubt, Verdict, repaired
 from engines.scribe.wordinator.spaces import breaks, gaps
 from engines.scribe.wordinator.stitch import Strip, stitched
-from engines.scribe.wordinator.trace import Act, Decision
+from engines.scribe.wordinator.trace import Decision
+from engines.trace import Act
 
-NOISE = 0.5
-"""Words are noise whose confidence, to the power of one over the root of their length, is lower. Found on receipts and
-forms with weights 0.2; worth finding again with others."""
-NOISE_SHORT = 0.8
-"""So are words of one character of lower confidence than this."""
 INK_TOP = HEIGHT * MARGIN / (1 + 2 * MARGIN)
 """Row of a strip at which its line's ink begins; it ends as far from the other edge."""
 
 
-def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ...], tuple[Decision, ...]]:
-    """The lines of words that ``readings`` of ``windows`` spell, in reading order, and each decision on the way."""
+def words(
+    windows: Windows, readings: Sequence[Reading], buckets: Buckets = START
+) -> tuple[tuple[Line, ...], tuple[Decision, ...]]:
+    """The lines of words that ``readings`` of ``windows`` spell, in reading order, and each decision on the way.
+
+    ``buckets`` are those of the weights that read.
+    """
     trace: list[Decision] = []
     found: list[list[Word]] = []
     doubts: list[Doubt | None] = []
-    where: list[tuple[int, float]] = []
+    where: list[tuple[int, float, float]] = []
     given = list(readings)
     if not given:
         return (), ()
@@ -41,29 +43,39 @@ def words(windows: Windows, readings: Sequence[Reading]) -> tuple[tuple[Line, ..
         if not any(given[place].text for place in members):
             continue
         strip = stitched(windows, given, members, trace)
-        if its_words := _words(strip, windows.rails[strip.line], trace):
+        if its_words := _words(strip, windows.rails[strip.line], buckets, trace):
             found.append([word for word, _ in its_words])
-            doubts += [_doubt(strip, chosen, windows, given) for _, chosen in its_words]
-            where += [(strip.line, float(strip.columns[chosen[0]])) for _, chosen in its_words]
+            doubts += [_doubt(strip, chosen, windows, given, buckets.sure) for _, chosen in its_words]
+            where += [(strip.line, *strip.columns[chosen[[0, -1]]].tolist()) for _, chosen in its_words]
     verdicts = iter(zip(repaired(doubts, lexicon()), where, strict=True))
-    sound = [[_settled(word, *next(verdicts), trace) for word in its_words] for its_words in found]
+    sound = [
+        [_calibrated(_settled(word, *next(verdicts), trace), buckets.temperature) for word in its_words]
+        for its_words in found
+    ]
     return tuple(_lines(sound)), tuple(trace)
 
 
-def _settled(word: Word, verdict: Verdict | None, where: tuple[int, float], trace: list[Decision]) -> Word:
+def _settled(word: Word, verdict: Verdict | None, where: tuple[int, float, float], trace: list[Decision]) -> Word:
     if verdict is None:
         return word
-    trace.append(Decision(Act.REPAIR, *where, f"{word.text} {verdict.text}", verdict.probability))
+    line, first, last = where
+    trace.append(Decision(Act.REPAIR, line, first, f"{word.text} {verdict.text}", verdict.probability, last))
     return replace(word, text=verdict.text, confidence=verdict.probability)
 
 
-def _doubt(strip: Strip, chosen: NDArray[np.intp], windows: Windows, readings: Sequence[Reading]) -> Doubt | None:
-    """What there is to repair the word of the characters ``chosen`` by; None where the net was sure, or where no one
-    window holds all of it."""
+def _calibrated(word: Word, temperature: float) -> Word:
+    return word if temperature == 1 else replace(word, confidence=word.confidence ** (1 / temperature))
+
+
+def _doubt(
+    strip: Strip, chosen: NDArray[np.intp], windows: Windows, readings: Sequence[Reading], sure: float
+) -> Doubt | None:
+    """What there is to repair the word of the characters ``chosen`` by; None where the net was ``sure``, or where no
+    one window holds all of it."""
     first, last = int(chosen[0]), int(chosen[-1])
     place = int(strip.places[first])
     given = readings[place].log_probabilities
-    if given is None or strip.places[last] != place or strip.probabilities[chosen].prod() >= SURE:
+    if given is None or strip.places[last] != place or strip.probabilities[chosen].prod() >= sure:
         return None
     steps = ((strip.columns - windows.offset[place]) / COLUMNS).astype(np.intp)
     begin, end = 0, len(given)
@@ -74,7 +86,7 @@ def _doubt(strip: Strip, chosen: NDArray[np.intp], windows: Windows, readings: S
     return Doubt("".join(strip.text[i] for i in chosen), given[begin:end], steps[chosen] - begin)
 
 
-def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[tuple[Word, NDArray[np.intp]]]:
+def _words(strip: Strip, rail: Rails, buckets: Buckets, trace: list[Decision]) -> list[tuple[Word, NDArray[np.intp]]]:
     """The words of a strip, each with the places of its characters in the strip's text."""
     space = np.array([character.isspace() for character in strip.text], np.bool_)
     letters = np.flatnonzero(~space)
@@ -93,8 +105,8 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[tuple[Word,
         chosen = letters[first : last + 1]
         text = "".join(strip.text[i] for i in chosen)
         confidence = min(1.0, float(np.prod(strip.probabilities[chosen], dtype=np.float64)))
-        if confidence ** (1 / len(text) ** 0.5) < (NOISE_SHORT if len(text) == 1 else NOISE):
-            trace.append(Decision(Act.DROP, strip.line, float(columns[first]), text, confidence))
+        if evidence(text, confidence) < (buckets.noise_short if len(text) == 1 else buckets.noise):
+            trace.append(Decision(Act.DROP, strip.line, float(columns[first]), text, confidence, float(columns[last])))
         else:
             before = float(columns[first - 1]) if first else -1.0
             after = float(columns[last + 1]) if last + 1 < len(letters) else len(strip.ink) + 1.0
@@ -110,6 +122,11 @@ def _words(strip: Strip, rail: Rails, trace: list[Decision]) -> list[tuple[Word,
     quads = _quads(rail, extents)
     made = (Word(*parts) for parts in zip(texts, confidences, quads, strict=True))
     return list(zip(made, places, strict=True))
+
+
+def evidence(text: str, confidence: float) -> float:
+    """What is held against the buckets' noise: long words gather more doubt on their way, but are rarely noise."""
+    return float(confidence ** (1 / len(text) ** 0.5))
 
 
 def _extent(

@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63loister/v1/ocr.proto\x12\x0b\x63loister.v1\x1a\x1egoogle/protobuf/duration.proto\"\x9c\x01\n\x10RecognizeOptions\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12$\n\x07outputs\x18\x02 \x03(\x0e\x32\x13.cloister.v1.Output\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1b.cloister.v1.RequestContext\x12$\n\x03pdf\x18\x04 \x01(\x0b\x32\x17.cloister.v1.PdfOptions\"X\n\nPdfOptions\x12\x30\n\rexisting_text\x18\x01 \x01(\x0e\x32\x19.cloister.v1.ExistingText\x12\x18\n\x10\x62reak_signatures\x18\x02 \x01(\x08\"\xa1\x01\n\x0eRequestContext\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rdocument_kind\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x13\n\x0bmay_be_kept\x18\x05 \x01(\x08\x12\r\n\x05pages\x18\x06 \x01(\r\x12\'\n\x08priority\x18\x07 \x01(\x0e\x32\x15.cloister.v1.Priority\"T\n\x10RecognizeRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12.\n\x07options\x18\x02 \x01(\x0b\x32\x1d.cloister.v1.RecognizeOptions\"\xb9\x01\n\x11RecognizeResponse\x12 \n\x05pages\x18\x01 \x03(\x0b\x32\x11.cloister.v1.Page\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\nprovenance\x18\x03 \x01(\x0b\x32\x17.cloister.v1.Provenance\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.cloister.v1.Timings\x12 \n\x05\x66iles\x18\x0f \x03(\x0b\x32\x11.cloister.v1.File\"<\n\x04\x46ile\x12#\n\x06output\x18\x01 \x01(\x0e\x32\x13.cloister.v1.Output\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"c\n\x16RecognizeStreamRequest\x12\x30\n\x07options\x18\x01 \x01(\x0b\x32\x1d.cloister.v1.RecognizeOptionsH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xbe\x01\n\x17RecognizeStreamResponse\x12!\n\x04page\x18\x01 \x01(\x0b\x32\x11.cloister.v1.PageH\x00\x12\'\n\x07summary\x18\x02 \x01(\x0b\x32\x14.cloister.v1.SummaryH\x00\x12&\n\tfile_part\x18\x03 \x01(\x0b\x32\x11.cloister.v1.FileH\x00\x12\'\n\x07outline\x18\x04 \x01(\x0b\x32\x14.cloister.v1.OutlineH\x00\x42\x06\n\x04part\"\x18\n\x07Outline\x12\r\n\x05pages\x18\x01 \x01(\r\"l\n\x07Summary\x12\r\n\x05pages\x18\x01 \x01(\r\x12+\n\nprovenance\x18\x02 \x01(\x0b\x32\x17.cloister.v1.Provenance\x12%\n\x07timings\x18\x03 \x01(\x0b\x32\x14.cloister.v1.Timings\"\xc8\x01\n\x04Page\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x0b\n\x03\x64pi\x18\x04 \x01(\x02\x12\x1f\n\x04turn\x18\x05 \x01(\x0b\x32\x11.cloister.v1.Turn\x12 \n\x05lines\x18\x06 \x03(\x0b\x32\x11.cloister.v1.Line\x12\x0c\n\x04text\x18\x07 \x01(\t\x12%\n\x07timings\x18\x08 \x01(\x0b\x32\x14.cloister.v1.Timings\x12\x0c\n\x04kept\x18\t \x01(\x08\"E\n\x04Turn\x12\x0f\n\x07\x64\x65grees\x18\x01 \x01(\r\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\x18\n\x10\x65xif_orientation\x18\x03 \x01(\r\"I\n\x04Line\x12 \n\x05words\x18\x01 \x03(\x0b\x32\x11.cloister.v1.Word\x12\x1f\n\x04quad\x18\x02 \x01(\x0b\x32\x11.cloister.v1.Quad\"I\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\x1f\n\x04quad\x18\x03 \x01(\x0b\x32\x11.cloister.v1.Quad\"\xa6\x01\n\x04Quad\x12$\n\x08top_left\x18\x01 \x01(\x0b\x32\x12.cloister.v1.Point\x12%\n\ttop_right\x18\x02 \x01(\x0b\x32\x12.cloister.v1.Point\x12(\n\x0c\x62ottom_right\x18\x03 \x01(\x0b\x32\x12.cloister.v1.Point\x12\'\n\x0b\x62ottom_left\x18\x04 \x01(\x0b\x32\x12.cloister.v1.Point\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xba\x01\n\nProvenance\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x13\n\x0bjail_layers\x18\x04 \x03(\t\x12\x17\n\x0fjail_layers_off\x18\x05 \x03(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12+\n\nassignment\x18\x07 \x01(\x0b\x32\x17.cloister.v1.Assignment\"D\n\nAssignment\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rflags_version\x18\x03 \x01(\t\"\x94\x03\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\ncell_setup\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06orient\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65tect\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\trecognise\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\twordinate\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06render\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"\x14\n\x12ListEnginesRequest\"?\n\x13ListEnginesResponse\x12(\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x17.cloister.v1.EngineInfo\"\x91\x01\n\nEngineInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x12\n\nis_default\x18\x04 \x01(\x08\x12\x12\n\nidle_cells\x18\x05 \x01(\r\x12\x12\n\nbusy_cells\x18\x06 \x01(\r\x12\x11\n\tlanguages\x18\x07 \x03(\t*\x85\x01\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTPUT_WORDS\x10\x01\x12\x0f\n\x0bOUTPUT_TEXT\x10\x02\x12\x0e\n\nOUTPUT_PDF\x10\x03\x12\x0f\n\x0bOUTPUT_HOCR\x10\x04\x12\x0f\n\x0bOUTPUT_ALTO\x10\x05\x12\x0e\n\nOUTPUT_TSV\x10\x06*t\n\x0c\x45xistingText\x12\x1d\n\x19\x45XISTING_TEXT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45XISTING_TEXT_SKIP\x10\x01\x12\x16\n\x12\x45XISTING_TEXT_REDO\x10\x02\x12\x15\n\x11\x45XISTING_TEXT_ADD\x10\x03*R\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x12\n\x0ePRIORITY_BATCH\x10\x02\x32\x8c\x02\n\nOcrService\x12J\n\tRecognize\x12\x1d.cloister.v1.RecognizeRequest\x1a\x1e.cloister.v1.RecognizeResponse\x12`\n\x0fRecognizeStream\x12#.cloister.v1.RecognizeStreamRequest\x1a$.cloister.v1.RecognizeStreamResponse(\x01\x30\x01\x12P\n\x0bListEngines\x12\x1f.cloister.v1.ListEnginesRequest\x1a .cloister.v1.ListEnginesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63loister/v1/ocr.proto\x12\x0b\x63loister.v1\x1a\x1egoogle/protobuf/duration.proto\"\x9c\x01\n\x10RecognizeOptions\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12$\n\x07outputs\x18\x02 \x03(\x0e\x32\x13.cloister.v1.Output\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1b.cloister.v1.RequestContext\x12$\n\x03pdf\x18\x04 \x01(\x0b\x32\x17.cloister.v1.PdfOptions\"X\n\nPdfOptions\x12\x30\n\rexisting_text\x18\x01 \x01(\x0e\x32\x19.cloister.v1.ExistingText\x12\x18\n\x10\x62reak_signatures\x18\x02 \x01(\x08\"\xa1\x01\n\x0eRequestContext\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rdocument_kind\x18\x02 \x01(\t\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x13\n\x0bmay_be_kept\x18\x05 \x01(\x08\x12\r\n\x05pages\x18\x06 \x01(\r\x12\'\n\x08priority\x18\x07 \x01(\x0e\x32\x15.cloister.v1.Priority\"T\n\x10RecognizeRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12.\n\x07options\x18\x02 \x01(\x0b\x32\x1d.cloister.v1.RecognizeOptions\"\xb9\x01\n\x11RecognizeResponse\x12 \n\x05pages\x18\x01 \x03(\x0b\x32\x11.cloister.v1.Page\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\nprovenance\x18\x03 \x01(\x0b\x32\x17.cloister.v1.Provenance\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.cloister.v1.Timings\x12 \n\x05\x66iles\x18\x0f \x03(\x0b\x32\x11.cloister.v1.File\"<\n\x04\x46ile\x12#\n\x06output\x18\x01 \x01(\x0e\x32\x13.cloister.v1.Output\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"c\n\x16RecognizeStreamRequest\x12\x30\n\x07options\x18\x01 \x01(\x0b\x32\x1d.cloister.v1.RecognizeOptionsH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xbe\x01\n\x17RecognizeStreamResponse\x12!\n\x04page\x18\x01 \x01(\x0b\x32\x11.cloister.v1.PageH\x00\x12\'\n\x07summary\x18\x02 \x01(\x0b\x32\x14.cloister.v1.SummaryH\x00\x12&\n\tfile_part\x18\x03 \x01(\x0b\x32\x11.cloister.v1.FileH\x00\x12\'\n\x07outline\x18\x04 \x01(\x0b\x32\x14.cloister.v1.OutlineH\x00\x42\x06\n\x04part\"\x18\n\x07Outline\x12\r\n\x05pages\x18\x01 \x01(\r\"l\n\x07Summary\x12\r\n\x05pages\x18\x01 \x01(\r\x12+\n\nprovenance\x18\x02 \x01(\x0b\x32\x17.cloister.v1.Provenance\x12%\n\x07timings\x18\x03 \x01(\x0b\x32\x14.cloister.v1.Timings\"\xeb\x01\n\x04Page\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x0b\n\x03\x64pi\x18\x04 \x01(\x02\x12\x1f\n\x04turn\x18\x05 \x01(\x0b\x32\x11.cloister.v1.Turn\x12 \n\x05lines\x18\x06 \x03(\x0b\x32\x11.cloister.v1.Line\x12\x0c\n\x04text\x18\x07 \x01(\t\x12%\n\x07timings\x18\x08 \x01(\x0b\x32\x14.cloister.v1.Timings\x12\x0c\n\x04kept\x18\t \x01(\x08\x12!\n\x05trace\x18\n \x01(\x0b\x32\x12.cloister.v1.Trace\"j\n\x05Trace\x12$\n\x07windows\x18\x01 \x03(\x0b\x32\x13.cloister.v1.Window\x12(\n\tdecisions\x18\x02 \x03(\x0b\x32\x15.cloister.v1.Decision\x12\x11\n\tcut_short\x18\x03 \x01(\x08\"K\n\x06Window\x12\x1f\n\x04quad\x18\x01 \x01(\x0b\x32\x11.cloister.v1.Quad\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x02\"\xe6\x01\n\x08\x44\x65\x63ision\x12&\n\x03\x61\x63t\x18\x01 \x01(\x0e\x32\x19.cloister.v1.Decision.Act\x12\x1f\n\x04quad\x18\x02 \x01(\x0b\x32\x11.cloister.v1.Quad\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0f\n\x07measure\x18\x04 \x01(\x02\"r\n\x03\x41\x63t\x12\x13\n\x0f\x41\x43T_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x41\x43T_CUT\x10\x01\x12\x0e\n\nACT_STITCH\x10\x02\x12\x0c\n\x08\x41\x43T_JOIN\x10\x03\x12\r\n\tACT_SPLIT\x10\x04\x12\x0e\n\nACT_REPAIR\x10\x05\x12\x0c\n\x08\x41\x43T_DROP\x10\x06\"E\n\x04Turn\x12\x0f\n\x07\x64\x65grees\x18\x01 \x01(\r\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\x18\n\x10\x65xif_orientation\x18\x03 \x01(\r\"I\n\x04Line\x12 \n\x05words\x18\x01 \x03(\x0b\x32\x11.cloister.v1.Word\x12\x1f\n\x04quad\x18\x02 \x01(\x0b\x32\x11.cloister.v1.Quad\"I\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\x1f\n\x04quad\x18\x03 \x01(\x0b\x32\x11.cloister.v1.Quad\"\xa6\x01\n\x04Quad\x12$\n\x08top_left\x18\x01 \x01(\x0b\x32\x12.cloister.v1.Point\x12%\n\ttop_right\x18\x02 \x01(\x0b\x32\x12.cloister.v1.Point\x12(\n\x0c\x62ottom_right\x18\x03 \x01(\x0b\x32\x12.cloister.v1.Point\x12\'\n\x0b\x62ottom_left\x18\x04 \x01(\x0b\x32\x12.cloister.v1.Point\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xba\x01\n\nProvenance\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x13\n\x0bjail_layers\x18\x04 \x03(\t\x12\x17\n\x0fjail_layers_off\x18\x05 \x03(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12+\n\nassignment\x18\x07 \x01(\x0b\x32\x17.cloister.v1.Assignment\"D\n\nAssignment\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rflags_version\x18\x03 \x01(\t\"\x94\x03\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\ncell_setup\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06orient\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65tect\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\trecognise\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\twordinate\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06render\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"\x14\n\x12ListEnginesRequest\"?\n\x13ListEnginesResponse\x12(\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x17.cloister.v1.EngineInfo\"\x91\x01\n\nEngineInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x12\n\nis_default\x18\x04 \x01(\x08\x12\x12\n\nidle_cells\x18\x05 \x01(\r\x12\x12\n\nbusy_cells\x18\x06 \x01(\r\x12\x11\n\tlanguages\x18\x07 \x03(\t*\x97\x01\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTPUT_WORDS\x10\x01\x12\x0f\n\x0bOUTPUT_TEXT\x10\x02\x12\x0e\n\nOUTPUT_PDF\x10\x03\x12\x0f\n\x0bOUTPUT_HOCR\x10\x04\x12\x0f\n\x0bOUTPUT_ALTO\x10\x05\x12\x0e\n\nOUTPUT_TSV\x10\x06\x12\x10\n\x0cOUTPUT_TRACE\x10\x07*t\n\x0c\x45xistingText\x12\x1d\n\x19\x45XISTING_TEXT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45XISTING_TEXT_SKIP\x10\x01\x12\x16\n\x12\x45XISTING_TEXT_REDO\x10\x02\x12\x15\n\x11\x45XISTING_TEXT_ADD\x10\x03*R\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x12\n\x0ePRIORITY_BATCH\x10\x02\x32\x8c\x02\n\nOcrService\x12J\n\tRecognize\x12\x1d.cloister.v1.RecognizeRequest\x1a\x1e.cloister.v1.RecognizeResponse\x12`\n\x0fRecognizeStream\x12#.cloister.v1.RecognizeStreamRequest\x1a$.cloister.v1.RecognizeStreamResponse(\x01\x30\x01\x12P\n\x0bListEngines\x12\x1f.cloister.v1.ListEnginesRequest\x1a .cloister.v1.ListEnginesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloister.v1.ocr_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTPUT']._serialized_start=2775
-  _globals['_OUTPUT']._serialized_end=2908
-  _globals['_EXISTINGTEXT']._serialized_start=2910
-  _globals['_EXISTINGTEXT']._serialized_end=3026
-  _globals['_PRIORITY']._serialized_start=3028
-  _globals['_PRIORITY']._serialized_end=3110
+  _globals['_OUTPUT']._serialized_start=3228
+  _globals['_OUTPUT']._serialized_end=3379
+  _globals['_EXISTINGTEXT']._serialized_start=3381
+  _globals['_EXISTINGTEXT']._serialized_end=3497
+  _globals['_PRIORITY']._serialized_start=3499
+  _globals['_PRIORITY']._serialized_end=3581
   _globals['_RECOGNIZEOPTIONS']._serialized_start=71
   _globals['_RECOGNIZEOPTIONS']._serialized_end=227
   _globals['_PDFOPTIONS']._serialized_start=229
@@ -59,29 +59,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUMMARY']._serialized_start=1139
   _globals['_SUMMARY']._serialized_end=1247
   _globals['_PAGE']._serialized_start=1250
-  _globals['_PAGE']._serialized_end=1450
-  _globals['_TURN']._serialized_start=1452
-  _globals['_TURN']._serialized_end=1521
-  _globals['_LINE']._serialized_start=1523
-  _globals['_LINE']._serialized_end=1596
-  _globals['_WORD']._serialized_start=1598
-  _globals['_WORD']._serialized_end=1671
-  _globals['_QUAD']._serialized_start=1674
-  _globals['_QUAD']._serialized_end=1840
-  _globals['_POINT']._serialized_start=1842
-  _globals['_POINT']._serialized_end=1871
-  _globals['_PROVENANCE']._serialized_start=1874
-  _globals['_PROVENANCE']._serialized_end=2060
-  _globals['_ASSIGNMENT']._serialized_start=2062
-  _globals['_ASSIGNMENT']._serialized_end=2130
-  _globals['_TIMINGS']._serialized_start=2133
-  _globals['_TIMINGS']._serialized_end=2537
-  _globals['_LISTENGINESREQUEST']._serialized_start=2539
-  _globals['_LISTENGINESREQUEST']._serialized_end=2559
-  _globals['_LISTENGINESRESPONSE']._serialized_start=2561
-  _globals['_LISTENGINESRESPONSE']._serialized_end=2624
-  _globals['_ENGINEINFO']._serialized_start=2627
-  _globals['_ENGINEINFO']._serialized_end=2772
-  _globals['_OCRSERVICE']._serialized_start=3113
-  _globals['_OCRSERVICE']._serialized_end=3381
+  _globals['_PAGE']._serialized_end=1485
+  _globals['_TRACE']._serialized_start=1487
+  _globals['_TRACE']._serialized_end=1593
+  _globals['_WINDOW']._serialized_start=1595
+  _globals['_WINDOW']._serialized_end=1670
+  _globals['_DECISION']._serialized_start=1673
+  _globals['_DECISION']._serialized_end=1903
+  _globals['_DECISION_ACT']._serialized_start=1789
+  _globals['_DECISION_ACT']._serialized_end=1903
+  _globals['_TURN']._serialized_start=1905
+  _globals['_TURN']._serialized_end=1974
+  _globals['_LINE']._serialized_start=1976
+  _globals['_LINE']._serialized_end=2049
+  _globals['_WORD']._serialized_start=2051
+  _globals['_WORD']._serialized_end=2124
+  _globals['_QUAD']._serialized_start=2127
+  _globals['_QUAD']._serialized_end=2293
+  _globals['_POINT']._serialized_start=2295
+  _globals['_POINT']._serialized_end=2324
+  _globals['_PROVENANCE']._serialized_start=2327
+  _globals['_PROVENANCE']._serialized_end=2513
+  _globals['_ASSIGNMENT']._serialized_start=2515
+  _globals['_ASSIGNMENT']._serialized_end=2583
+  _globals['_TIMINGS']._serialized_start=2586
+  _globals['_TIMINGS']._serialized_end=2990
+  _globals['_LISTENGINESREQUEST']._serialized_start=2992
+  _globals['_LISTENGINESREQUEST']._serialized_end=3012
+  _globals['_LISTENGINESRESPONSE']._serialized_start=3014
+  _globals['_LISTENGINESRESPONSE']._serialized_end=3077
+  _globals['_ENGINEINFO']._serialized_start=3080
+  _globals['_ENGINEINFO']._serialized_end=3225
+  _globals['_OCRSERVICE']._serialized_start=3584
+  _globals['_OCRSERVICE']._serialized_end=3852
 # @@protoc_insertion_point(module_scope)

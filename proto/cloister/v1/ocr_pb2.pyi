@@ -41,6 +41,8 @@ class _OutputEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Output.ValueTy
     """ALTO 4."""
     OUTPUT_TSV: _Output.ValueType  # 6
     """Tesseract's tab-separated values."""
+    OUTPUT_TRACE: _Output.ValueType  # 7
+    """How the engine came to its words: Page.trace. For those who work on an engine; one that can't say gives none."""
 
 class Output(_Output, metaclass=_OutputEnumTypeWrapper):
     """What may come back for a page or a document."""
@@ -60,6 +62,8 @@ OUTPUT_ALTO: Output.ValueType  # 5
 """ALTO 4."""
 OUTPUT_TSV: Output.ValueType  # 6
 """Tesseract's tab-separated values."""
+OUTPUT_TRACE: Output.ValueType  # 7
+"""How the engine came to its words: Page.trace. For those who work on an engine; one that can't say gives none."""
 Global___Output: _TypeAlias = Output  # noqa: Y015
 
 class _ExistingText:
@@ -436,6 +440,7 @@ class Page(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     KEPT_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1."""
     width: _builtins.int
@@ -455,6 +460,10 @@ class Page(_message.Message):
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Line]: ...
     @_builtins.property
     def timings(self) -> Global___Timings: ...
+    @_builtins.property
+    def trace(self) -> Global___Trace:
+        """Set when OUTPUT_TRACE was asked for and the engine can say."""
+
     def __init__(
         self,
         *,
@@ -467,14 +476,139 @@ class Page(_message.Message):
         text: _builtins.str = ...,
         timings: Global___Timings | None = ...,
         kept: _builtins.bool = ...,
+        trace: Global___Trace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "turn", b"turn"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "trace", b"trace", "turn", b"turn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dpi", b"dpi", "height", b"height", "kept", b"kept", "lines", b"lines", "number", b"number", "text", b"text", "timings", b"timings", "turn", b"turn", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dpi", b"dpi", "height", b"height", "kept", b"kept", "lines", b"lines", "number", b"number", "text", b"text", "timings", b"timings", "trace", b"trace", "turn", b"turn", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Page: _TypeAlias = Page  # noqa: Y015
+
+@_typing.final
+class Trace(_message.Message):
+    """The pieces of the page that the engine's net looked at, in reading order, and what was made of them. What is past
+    10,000 of either is left out, and `cut_short` set.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    CUT_SHORT_FIELD_NUMBER: _builtins.int
+    cut_short: _builtins.bool
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Window]: ...
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]: ...
+    def __init__(
+        self,
+        *,
+        windows: _abc.Iterable[Global___Window] | None = ...,
+        decisions: _abc.Iterable[Global___Decision] | None = ...,
+        cut_short: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_short", b"cut_short", "decisions", b"decisions", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trace: _TypeAlias = Trace  # noqa: Y015
+
+@_typing.final
+class Window(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUAD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """What the net read there, 100 characters at most; empty where it saw no text."""
+    confidence: _builtins.float
+    @_builtins.property
+    def quad(self) -> Global___Quad: ...
+    def __init__(
+        self,
+        *,
+        quad: Global___Quad | None = ...,
+        text: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quad", b"quad"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "quad", b"quad", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Window: _TypeAlias = Window  # noqa: Y015
+
+@_typing.final
+class Decision(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Act:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Decision._Act.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ACT_UNSPECIFIED: Decision._Act.ValueType  # 0
+        ACT_CUT: Decision._Act.ValueType  # 1
+        """A line was cut here, between two windows."""
+        ACT_STITCH: Decision._Act.ValueType  # 2
+        """Two windows overlap here; their text was taken once."""
+        ACT_JOIN: Decision._Act.ValueType  # 3
+        """What was cut or read apart here became one word."""
+        ACT_SPLIT: Decision._Act.ValueType  # 4
+        """A word was split here, at a gap without a space."""
+        ACT_REPAIR: Decision._Act.ValueType  # 5
+        """The word here became another, of the lexicon."""
+        ACT_DROP: Decision._Act.ValueType  # 6
+        """What was read here was taken for noise."""
+
+    class Act(_Act, metaclass=_ActEnumTypeWrapper): ...
+    ACT_UNSPECIFIED: Decision.Act.ValueType  # 0
+    ACT_CUT: Decision.Act.ValueType  # 1
+    """A line was cut here, between two windows."""
+    ACT_STITCH: Decision.Act.ValueType  # 2
+    """Two windows overlap here; their text was taken once."""
+    ACT_JOIN: Decision.Act.ValueType  # 3
+    """What was cut or read apart here became one word."""
+    ACT_SPLIT: Decision.Act.ValueType  # 4
+    """A word was split here, at a gap without a space."""
+    ACT_REPAIR: Decision.Act.ValueType  # 5
+    """The word here became another, of the lexicon."""
+    ACT_DROP: Decision.Act.ValueType  # 6
+    """What was read here was taken for noise."""
+
+    ACT_FIELD_NUMBER: _builtins.int
+    QUAD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    act: Global___Decision.Act.ValueType
+    text: _builtins.str
+    """Of a repair: both words. 100 characters at most."""
+    measure: _builtins.float
+    """What it was decided on: a gap or an overlap in px of the line's strip, 32 px high; or a confidence."""
+    @_builtins.property
+    def quad(self) -> Global___Quad: ...
+    def __init__(
+        self,
+        *,
+        act: Global___Decision.Act.ValueType = ...,
+        quad: Global___Quad | None = ...,
+        text: _builtins.str = ...,
+        measure: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quad", b"quad"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "measure", b"measure", "quad", b"quad", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
 class Turn(_message.Message):

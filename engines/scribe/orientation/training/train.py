@@ -22,6 +22,8 @@ from torch import nn
 
 from engines.scribe.orientation.training.data import FOLDER
 from engines.scribe.orientation.training.net import TurnNet, turned
+from engines.scribe.training.lab.recipe import recipe
+from engines.scribe.training.lab.recorder import Recorder
 from engines.scribe.training.schedule import follow, rate
 from engines.scribe.training.settings import RUNS
 
@@ -90,8 +92,8 @@ def score(net: nn.Module) -> dict[str, float]:
     return {"crops": round(float(hits.float().mean()), 4), "upright pages": round(right, 4)}
 
 
-def train(run: Path, settings: Settings) -> None:
-    """Train until ``settings.steps``, from the run's checkpoint where there is one."""
+def train(run: Path, settings: Settings, goal: str = "") -> None:
+    """Train until ``settings.steps``, from the run's checkpoint where there is one; ``goal`` is for the notebook."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     net = TurnNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -108,8 +110,17 @@ def train(run: Path, settings: Settings) -> None:
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    record = {
+        "train": asdict(settings),
+        "commit": commit,
+        "from_step": step,
+        "at": time.strftime("%F %T"),
+        "goal": goal,
+        "recipe": recipe({}, Path(__file__).with_name("data.py"), FOLDER),
+    }
     with (run / "settings.jsonl").open("a") as file:
-        file.write(json.dumps({"train": asdict(settings), "commit": commit, "from_step": step}) + "\n")
+        file.write(json.dumps(record) + "\n")
+    recorder = Recorder(run)
     shards = Shards()
     total, since = 0.0, time.monotonic()
     net.train()
@@ -139,11 +150,13 @@ def train(run: Path, settings: Settings) -> None:
             with (run / "log.jsonl").open("a") as file:
                 file.write(json.dumps(entry) + "\n")
             print(json.dumps(entry), flush=True)
+            recorder.update()
             shards.refresh()
             state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
             torch.save({**state, "step": step}, run / "partial")
             (run / "partial").rename(checkpoint)
             torch.save(ema.state_dict(), run / "ema.pt")
+    recorder.finish()
 
 
 def main() -> None:
@@ -152,9 +165,10 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--peak-rate", type=float, default=Settings().peak_rate)
+    parser.add_argument("--goal", default="", help="what the run is for, in a sentence: goes into the lab notebook")
     given = parser.parse_args()
     settings = replace(Settings(), steps=given.steps, peak_rate=given.peak_rate)
-    train(RUNS / f"orientation-{given.run}", settings)
+    train(RUNS / f"orientation-{given.run}", settings, given.goal)
 
 
 if __name__ == "__main__":

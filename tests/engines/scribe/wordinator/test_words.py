@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails, Reading, Windows
-from engines.scribe.wordinator import Act, words
+from engines.scribe.wordinator import Act, placed, words
+from engines.scribe.wordinator.buckets import START
 
 LETTER, GAP, SPACE, THIN_SPACE = 10, 3, 9, 2
 """Columns of a letter's ink, between letters, and what a space and a thin space add."""
@@ -144,6 +147,44 @@ def test_what_the_net_is_unsure_of_is_dropped_and_traced() -> None:
     lines, trace = words(cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.2)])
     assert not lines
     assert [(decision.act, decision.text) for decision in trace] == [(Act.DROP, "RULE")]
+
+
+def test_what_is_noise_is_for_the_buckets_to_say() -> None:
+    strip = Strip("RULE A")
+    windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.7)]
+    assert [line.text for line in words(windows, readings)[0]] == []
+    lenient = replace(START, noise=0.1, noise_short=0.1)
+    assert [line.text for line in words(windows, readings, lenient)[0]] == ["RULE A"]
+    short_only = replace(START, noise=0.9, noise_short=0.1)
+    assert [line.text for line in words(windows, readings, short_only)[0]] == ["A"]
+
+
+def test_the_temperature_makes_words_less_sure_and_drops_none() -> None:
+    strip = Strip("TOTAL")
+    windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns)]
+    plain, calibrated = (
+        words(windows, readings, replace(START, temperature=temperature))[0][0].words[0] for temperature in (1.0, 0.5)
+    )
+    assert calibrated.text == plain.text
+    assert calibrated.confidence == pytest.approx(plain.confidence**2)
+
+
+def test_the_trace_is_placed_on_the_page() -> None:
+    strip = Strip("FIRST SECOND")
+    edge = round(strip.centres[5])
+    cuts = [(0, edge), (edge, strip.columns)]
+    windows = cut((strip, cuts))
+    readings = [strip.read(0, edge), strip.read(edge, strip.columns, probability=0.2)]
+    trace = placed(windows, readings, words(windows, readings)[1])
+    assert [window.text for window in trace.windows] == ["FIRST", "SECOND"]
+    assert trace.windows[1].quad.top_left == pytest.approx((2 * edge, 100))
+    by_act = {decision.act: decision for decision in trace.decisions}
+    assert by_act[Act.CUT].quad.top_left == by_act[Act.CUT].quad.top_right == pytest.approx((2 * edge, 100))
+    dropped = by_act[Act.DROP].quad
+    assert by_act[Act.DROP].text == "SECOND"
+    assert dropped.top_left[0] < 2 * strip.centres[6]
+    assert 2 * strip.centres[-1] < dropped.top_right[0] <= 2 * strip.columns
+    assert dropped.bottom_left[1] == pytest.approx(100 + 2 * HEIGHT)
 
 
 def test_quads_snap_to_the_ink_of_their_words() -> None:
