@@ -32,6 +32,7 @@ from jail.layers import Layer
 from jail.pool import Pool
 from jail.result import Status
 from jail.spec import Layers, Limits, ZygoteSpec
+from server.catalogue import JOB, THREADS
 
 Figures: TypeAlias = "dict[str, float | Figures | None]"
 
@@ -166,9 +167,7 @@ def _fresh(engine: str, document: Path, times: int, cell_ms: float) -> Figures:
 
 @asynccontextmanager
 async def _pool(engine: str, off: frozenset[Layer]) -> AsyncIterator[Pool]:
-    # In a PID namespace under the host's /proc a thread can't be named by its library: without one it is.
-    threads = ("job", "tf_*")
-    spec = ZygoteSpec(job="engines.job:OcrJob", kwargs={"engine": engine}, policy=engine, threads=threads)
+    spec = ZygoteSpec(job=JOB, kwargs={"engine": engine}, policy=engine, threads=THREADS)
     pool = Pool(spec, Limits(), busy=1, idle=1, layers=Layers(off))
     await pool.start()
     try:

@@ -17,8 +17,10 @@ import fcntl
 import os
 import re
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,9 +224,16 @@ class Tree:
         )
 
     def remove(self, cell: str) -> bool:
-        """Remove the group of a cell that has ended; False where the kernel still holds it for a moment."""
-        gone = [_remove(parent / self.name / cell) for parent in self.parents]
-        return all(gone)
+        """Remove the group of a cell that has ended; False where it is not empty yet, and is to be tried again.
+
+        The kernel may hold it for a moment. What else is in it, where no PID namespace ended that with the cell, is
+        killed.
+        """
+        groups = [parent / self.name / cell for parent in self.parents]
+        left = [group for group in groups if not _remove(group)]
+        for group in left:
+            _kill_members(group)
+        return not left
 
     def close(self) -> None:
         """Remove this server's group and all that is left in it."""
@@ -308,6 +317,14 @@ def _remove(group: Path) -> bool:
             raise
         return False
     return True
+
+
+def _kill_members(group: Path) -> None:
+    for pid in (group / "cgroup.procs").read_text().split():
+        # Of another PID namespace they have no number here: they end with that.
+        if pid != "0":
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _remove_with_children(group: Path) -> bool:

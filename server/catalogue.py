@@ -14,6 +14,9 @@ from jail.spec import Program, ZygoteSpec
 from server.settings import Settings, SettingsError
 
 JOB = "engines.job:OcrJob"
+THREADS = ("job", "tf_*")
+"""TensorFlow's, of no use to a fork (`engines.scribe.session`). Its names for them it can give only where /proc shows the
+zygote's own PID namespace: where that layer is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def _entry(name: str, options: Mapping[str, Any]) -> EngineEntry:
             job=JOB,
             kwargs={"engine": name, "options": dict(options)},
             policy=engine.policy,
+            threads=THREADS,
             program=None if engine.program is None else Program(**asdict(engine.program)),
         )
     except SpecError as error:

@@ -91,7 +91,7 @@ def _fork_many(machine: Machine, arguments: Arguments) -> bytes:
             children.append(child)
     finally:
         for child in children:
-            machine.call("kill", child, signal.SIGKILL)
+            machine.call("tgkill", child, child, signal.SIGKILL)
             machine.call("wait4", child, 0, 0, 0)
     return str(len(children)).encode()
 
@@ -107,7 +107,6 @@ def _fork_by_clone3(machine: Machine, arguments: Arguments) -> bytes:
 def _outlive(machine: Machine, arguments: Arguments) -> bytes:
     shared = machine.call("mmap", 0, 4096, _READ_WRITE, _SHARED_ANONYMOUS, -1, 0)
     if machine.call("clone", _FORK, 0, 0, 0, 0) == 0:
-        machine.call("setsid")
         machine.call("prctl", _PR_SET_NAME, text(arguments, "name").encode())
         machine.call("close", REPLY_FD)  # or the server could wait for it
         ctypes.memset(shared, 1, 1)
@@ -120,9 +119,8 @@ def _outlive(machine: Machine, arguments: Arguments) -> bytes:
 
 def _wait_to_die(machine: Machine) -> None:
     """A child's life: asleep, and not for long."""
-    machine.call("setitimer", 0, struct.pack("@4l", 0, 0, _LIFE_S, 0), 0)
     with suppress(RefusedError):
-        machine.call("ppoll", 0, 0, 0, 0, 0)
+        machine.call("nanosleep", struct.pack("@2l", _LIFE_S, 0), 0)
     machine.call("exit_group", 0)
 
 
