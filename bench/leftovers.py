@@ -38,6 +38,7 @@ from bench.embedded import Cloister
 from bench.processes import children
 from engines.api import Pixels
 from engines.documents import specimen
+from jail.cgroups import groups
 from server.errors import CloisterError
 
 _SETTLED_S = 60.0
@@ -89,8 +90,8 @@ def main(
         # The first ones load what stays, and stretch what is kept for reuse.
         for name in [name for name in kinds if name not in _MISDEEDS] * first + list(_MISDEEDS) * 2:
             kinds[name]()
-        groups: set[str] = set()
-        held = [_settled(server, groups)]
+        names: set[str] = set()
+        held = [_settled(server, names)]
         outcomes: Counter[str] = Counter()
         killer = _Killer(server, chance, kill_zygotes)
         row = [chance.choice(list(kinds)) for _ in range(requests)]
@@ -107,7 +108,7 @@ def main(
                     outcomes[f"{kind}: {outcome}"] += 1
                 done.set()
                 kills.result()
-            held.append(_settled(server, groups, held[0]))
+            held.append(_settled(server, names, held[0]))
     wrong = {name: count for name, count in outcomes.items() if not _expected(name, zygotes_die=kill_zygotes > 0)}
     growth_mib = sum(held[-1].memory_mib.values()) - sum(held[0].memory_mib.values())
     left = held[-1].beyond(held[0])
@@ -244,30 +245,30 @@ def _cells(server: Cloister) -> list[int]:
     return [cell for zygote in _zygotes(server) for cell in children(zygote)]
 
 
-def _settled(server: Cloister, groups: set[str], like: Holdings | None = None) -> Holdings:
+def _settled(server: Cloister, names: set[str], like: Holdings | None = None) -> Holdings:
     """What is held once the pool is full and still, and, for up to a minute, no more than ``like`` is left."""
     deadline = time.monotonic() + _SETTLED_S
     while time.monotonic() < deadline:
         engines = server.client.engines()
         still = all(info.idle_cells == 2 and info.busy_cells == 0 for info in engines)
         if still and len(_cells(server)) == 2 * len(engines):
-            held = _held(server, groups)
+            held = _held(server, names)
             if like is None or not any(held.beyond(like).values()):
                 break
         time.sleep(0.1)
     time.sleep(1.0)  # what the kernel holds for a moment
-    return _held(server, groups)
+    return _held(server, names)
 
 
-def _held(server: Cloister, groups: set[str]) -> Holdings:
-    """``groups`` are the names of those that this server's cells were ever in: one for each zygote."""
+def _held(server: Cloister, names: set[str]) -> Holdings:
+    """``names`` are the names of those that this server's cells were ever in: one for each zygote."""
     for cell in _cells(server):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            groups.update(re.findall(r"cloister-[0-9a-f]+", Path(f"/proc/{cell}/cgroup").read_text()))
+            names.update(re.findall(r"cloister-[0-9a-f]+", Path(f"/proc/{cell}/cgroup").read_text()))
     lasting = [server.pid, *children(server.pid), *_zygotes(server)]
     return Holdings(
         processes=len(lasting) + len(_cells(server)),
-        cgroups=sum(1 for name in groups for _ in Path("/sys/fs/cgroup").rglob(f"{name}/*/cgroup.procs")),
+        cgroups=sum(len(folders) for name in names for group in groups(name) for _, folders, _ in os.walk(group)),
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in lasting),
         memory_mib={_name(place, pid): _resident_bytes(pid) / _MIB for place, pid in enumerate(lasting)},
     )

@@ -27,6 +27,7 @@ from pathlib import Path
 from jail.errors import SetUpError
 from jail.layers import Layer
 
+_HIERARCHIES = "/sys/fs/cgroup"
 _CONTROLLERS = ("memory", "pids", "cpu")
 _PREFIX = "cloister-"
 _SUPERVISOR = "supervisor"
@@ -97,6 +98,11 @@ def mounts(mountinfo: str, membership: str) -> list[Mount]:
         below = path[len(root) :] if root != "/" and path.startswith(root) else path
         found.append(Mount(Path(re.sub(r"\\040", " ", point)), key, below))
     return found
+
+
+def groups(name: str) -> list[Path]:
+    """The groups of that name, in every hierarchy. Others may come and go meanwhile: `os.walk` passes over those."""
+    return [Path(folder, name) for folder, names, _ in os.walk(_HIERARCHIES) if name in names]
 
 
 def _write(path: Path, value: str) -> None:
@@ -263,11 +269,19 @@ class Tree:
 
     @staticmethod
     def _make_locked(group: Path) -> int:
-        _make(group)
-        lock = _lock(group)
-        if lock is None or not group.exists():
-            raise OSError(errno.EAGAIN, "another server took it for a dead one's; start again", str(group))
-        return lock
+        # Until it is locked, another server that starts may take it for a dead one's, and remove it.
+        deadline = time.monotonic() + _CLOSE_S
+        while time.monotonic() < deadline:
+            with suppress(FileExistsError):
+                _make(group)
+            with suppress(FileNotFoundError):
+                lock = _lock(group)
+                if lock is not None and group.exists():
+                    return lock
+                if lock is not None:
+                    os.close(lock)
+            time.sleep(_RETRY_S)
+        raise OSError(errno.EAGAIN, "other servers keep taking it for a dead one's; start again", str(group))
 
     def _hand_down(self, parent: Path, own_pids: Sequence[int]) -> None:
         inside = {int(pid) for pid in (parent / "cgroup.procs").read_text().split()}

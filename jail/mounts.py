@@ -26,7 +26,7 @@ def enter_empty_root(mount_point: str) -> None:
 
 
 def enter_program_root(mount_point: str, paths: Sequence[str], scratch_bytes: int) -> None:
-    """The same with ``paths``, files and folders, in their places, read-only; and a scratch to write to, noexec, unless of 0."""
+    """The same with ``paths``, files and folders, in their places, read-only; and a scratch, unless of 0, noexec."""
     _enter(mount_point, paths, scratch_bytes)
 
 

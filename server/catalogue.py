@@ -15,8 +15,8 @@ from server.settings import Settings, SettingsError
 
 JOB = "engines.job:OcrJob"
 THREADS = ("job", "tf_*")
-"""TensorFlow's, of no use to a fork (`engines.scribe.session`). Its names for them it can give only where /proc shows the
-zygote's own PID namespace: where that layer is given up."""
+"""TensorFlow's, of no use to a fork (`engines.scribe.session`). It can name them only where /proc shows its own PID
+namespace: without that layer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jail.attacks.attack import Arguments, Attack, Scene, Target, number, text
-from jail.attacks.machine import Machine, RefusedError
+from jail.attacks.machine import Machine, NotHereError, RefusedError
 from jail.attacks.victim import Victim
 from jail.layers import Layer
 from jail.policy import REPLY_FD
@@ -28,6 +28,10 @@ _FORK = signal.SIGCHLD
 _STOPPED = 2
 """WUNTRACED."""
 _SOON_S = 2.0
+_WORDS_BYTES = 16
+"""What is read of another's memory."""
+_NAME_BYTES = 24
+"""From a stack's end, down to where the last letters of the program's name are."""
 _READ_WRITE, _SHARED_ANONYMOUS = 3, 0x21
 _OTHERS = (Layer.SECCOMP, Layer.PID_NAMESPACE, Layer.LANDLOCK, Layer.IDENTITY)
 
@@ -58,18 +62,18 @@ def _trace(machine: Machine, arguments: Arguments) -> bytes:
 
 
 def _read_memory(machine: Machine, arguments: Arguments) -> bytes:
-    found = ctypes.create_string_buffer(16)
-    ours = struct.pack("@PN", ctypes.addressof(found), 16)
-    theirs = struct.pack("@PN", number(arguments, "address"), 16)
+    found = ctypes.create_string_buffer(_WORDS_BYTES)
+    ours = struct.pack("@PN", ctypes.addressof(found), _WORDS_BYTES)
+    theirs = struct.pack("@PN", number(arguments, "address"), _WORDS_BYTES)
     machine.call("process_vm_readv", number(arguments, "pid"), ours, 1, theirs, 1, 0)
     return found.raw
 
 
 def _write_memory(machine: Machine, arguments: Arguments) -> bytes:
     """Changes the secret, and reads it back."""
-    forged = ctypes.create_string_buffer(text(arguments, "content").encode(), 16)
-    ours = struct.pack("@PN", ctypes.addressof(forged), 16)
-    theirs = struct.pack("@PN", number(arguments, "address"), 16)
+    forged = ctypes.create_string_buffer(text(arguments, "content").encode(), _WORDS_BYTES)
+    ours = struct.pack("@PN", ctypes.addressof(forged), _WORDS_BYTES)
+    theirs = struct.pack("@PN", number(arguments, "address"), _WORDS_BYTES)
     machine.call("process_vm_writev", number(arguments, "pid"), ours, 1, theirs, 1, 0)
     return _read_memory(machine, arguments)
 
@@ -128,7 +132,7 @@ def _wait_to_die(machine: Machine) -> None:
 
 
 @contextmanager
-def _signalled(scene: Scene) -> Iterator[Target]:
+def signalled(scene: Scene) -> Iterator[Target]:
     with Victim("") as victim:
         yield Target(
             {"pid": victim.held.pid, "signal": int(signal.SIGTERM)},
@@ -173,6 +177,26 @@ def _memory(scene: Scene) -> Iterator[Target]:
 
 
 @contextmanager
+def _zygotes_memory(scene: Scene) -> Iterator[Target]:
+    """The end of a zygote's stack, where the name of its program is: of another engine's, so that addresses differ."""
+    try:
+        maps = Path(f"/proc/{scene.zygote}/maps").read_text().splitlines()
+        end = next(int(line.split()[0].split("-")[1], 16) for line in maps if line.endswith("[stack]"))
+        with open(f"/proc/{scene.zygote}/mem", "rb") as memory:
+            memory.seek(end - _NAME_BYTES)
+            held = memory.read(_WORDS_BYTES)
+    except PermissionError as error:
+        raise NotHereError(f"it is not for the stage either: {error}") from error
+    yield Target({"pid": scene.zygote, "address": end - _NAME_BYTES}, lambda answer: answer.loot == held)
+
+
+@contextmanager
+def _zygote(scene: Scene) -> Iterator[Target]:
+    """Signal 0: whether it could be signalled."""
+    yield Target({"pid": scene.zygote, "signal": 0}, lambda answer: bool(answer.loot))
+
+
+@contextmanager
 def _pipe(scene: Scene) -> Iterator[Target]:
     forged = secrets.token_hex(8)
     with Victim("") as victim:
@@ -212,13 +236,15 @@ def _named(name: str) -> int | None:
 
 
 ATTACKS = (
-    Attack("kill a process", _signalled, _signal, _OTHERS),
-    Attack("kill a process by its descriptor", _signalled, _signal_by_descriptor, (*_OTHERS, Layer.RLIMITS)),
+    Attack("kill a process", signalled, _signal, _OTHERS),
+    Attack("kill a process by its descriptor", signalled, _signal_by_descriptor, (*_OTHERS, Layer.RLIMITS)),
     Attack("see a neighbouring cell", _seen, _signal, (Layer.SECCOMP, Layer.PID_NAMESPACE, Layer.LANDLOCK)),
     Attack("kill a neighbouring cell", _neighbour, _signal, (Layer.SECCOMP, Layer.PID_NAMESPACE, Layer.LANDLOCK)),
     Attack("trace a process", _memory, _trace, (*_OTHERS, Layer.CAPABILITIES)),
     Attack("read a process's memory", _memory, _read_memory, (*_OTHERS, Layer.CAPABILITIES)),
     Attack("write to a process's memory", _memory, _write_memory, (*_OTHERS, Layer.CAPABILITIES)),
+    Attack("read a zygote's memory", _zygotes_memory, _read_memory, (*_OTHERS, Layer.CAPABILITIES)),
+    Attack("signal a zygote", _zygote, _signal, _OTHERS),
     Attack("steal a descriptor", _pipe, _steal_descriptor, (*_OTHERS, Layer.CAPABILITIES, Layer.RLIMITS)),
     Attack("fork many times", _children, _fork_many, (Layer.SECCOMP, Layer.CGROUPS)),
     Attack("fork by clone3", _child, _fork_by_clone3, (Layer.SECCOMP, Layer.CGROUPS)),
