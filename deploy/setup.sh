@@ -27,6 +27,7 @@ system_packages() {
 
 if [ "${1:-}" = tests ]; then
   system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd  # the real one: an engine, a vendor's program, a peer
+  system_packages bubblewrap  # a peer of the jail, for a benchmark
   system_packages poppler-utils  # what many copy text from PDFs with
   # Browsers have pdf.js. Node and npm are not installed for it, but used where they are.
   if command -v node >/dev/null && command -v npm >/dev/null && [ ! -d build/node/node_modules/pdfjs-dist ]; then

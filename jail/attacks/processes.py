@@ -19,7 +19,7 @@ from jail.layers import Layer
 from jail.policy import REPLY_FD
 
 _CHILDREN = 24
-_LIFE_S = 8
+_LIFE_S = 60
 """A child that outlived its cell ends by itself after so long."""
 _ATTACH, _PEEK, _DETACH = 16, 2, 17
 _PR_SET_NAME = 15
@@ -27,7 +27,7 @@ _FORK = signal.SIGCHLD
 """clone(2) with these flags is fork(2)."""
 _STOPPED = 2
 """WUNTRACED."""
-_SOON_S = 2.0
+_SOON_S = 20.0
 _WORDS_BYTES = 16
 """What is read of another's memory."""
 _NAME_BYTES = 24

@@ -24,7 +24,7 @@ from jail.result import Status
 _ROOM = "/var/tmp"
 """Not /tmp, which cells with a program have one of their own of."""
 _OPEN_S = 60.0
-_ATTEMPT_S = 60.0
+_ATTEMPT_S = 240.0
 _CLOSE_S = 20.0
 
 EVERYTHING: frozenset[Barrier] = frozenset(Layer) - {Layer.USER_NAMESPACE} | SWITCHES

@@ -14,6 +14,9 @@ from jail.attacks.suite import Suite, Verdict
 from jail.capabilities import is_privileged
 from jail.layers import Layer
 
+pytestmark = pytest.mark.timeout(600)
+"""An attack is tried five times over, and those that use up time take theirs."""
+
 NAMED = [pytest.param(attack, id=attack.name) for attack in ATTACKS]
 ONE_BARRIER = {
     "read its own environment",

@@ -18,7 +18,7 @@ from jail.spec import Json, Layers, Limits, ZygoteSpec
 
 JOB = "tests.jail.jobs:Deeds"
 LIMITS = Limits(memory_bytes=96 << 20, cpu_s=20, reply_bytes=8 << 20)
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 
 PoolMaker = Callable[..., AbstractAsyncContextManager[Pool]]
 
