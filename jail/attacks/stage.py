@@ -36,6 +36,7 @@ from jail.spec import SCRATCH, Layers, Limits, Program, ZygoteSpec
 _PROGRAM = os.path.realpath("/bin/sh")
 """What a program's cells may execute: it need not do anything."""
 _ROOM = "size=32m,nr_inodes=512,mode=755"
+_MOST_POOLS = 16
 _TIMEOUT_S = 90.0
 """Of an attack that no deadline is to stop: on a busy machine it takes its time, and must not be cut short."""
 _SETTLE_S = 60.0
@@ -116,12 +117,16 @@ class Stage:
         return _answer(run, payloads)
 
     async def _pool(self, cells: Cells, off: frozenset[Barrier]) -> Pool:
+        """The pool for that; of many, those that were used last are kept: all would not fit inside the fence."""
         key = (cells, off - {Guard.DEADLINE})
-        if key not in self._pools:
+        pool = self._pools.pop(key, None)
+        if pool is None:
+            if len(self._pools) >= _MOST_POOLS:
+                await self._pools.pop(next(iter(self._pools))).close()
             pool = self._make(*key)
             await pool.start()
-            self._pools[key] = pool
-        return self._pools[key]
+        self._pools[key] = pool  # the last in order
+        return pool
 
     def _make(self, cells: Cells, off: frozenset[Barrier]) -> Pool:
         unbounded = Guard.REPLY_BOUND in off
