@@ -109,6 +109,7 @@ def main(
                 done.set()
                 kills.result()
             held.append(_settled(server, names, held[0]))
+            typer.echo(f"{sent} sent, {killer.killed} killed, {held[-1]}", err=True)
     wrong = {name: count for name, count in outcomes.items() if not _expected(name, zygotes_die=kill_zygotes > 0)}
     growth_mib = sum(held[-1].memory_mib.values()) - sum(held[0].memory_mib.values())
     left = held[-1].beyond(held[0])

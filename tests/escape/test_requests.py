@@ -112,6 +112,13 @@ async def test_any_stream_ends_as_planned(server: Tiny) -> None:
     await check(server)
 
 
+async def test_a_stream_of_what_is_no_protobuf_is_its_callers_mistake(server: Tiny) -> None:
+    start = ocr_pb2.RecognizeStreamRequest(options=ocr_pb2.RecognizeOptions()).SerializeToString()
+    for messages in ([b"\xff\xff"], [start, b"\xff\xff"]):
+        assert await sent(server, "RecognizeStream", messages) is grpc.StatusCode.INVALID_ARGUMENT
+    await check(server)
+
+
 async def test_what_is_no_protobuf_is_refused(server: Tiny) -> None:
     """Of a message alone gRPC says so itself, as an UNKNOWN; of a stream the server does."""
     loop = asyncio.get_running_loop()
