@@ -124,6 +124,9 @@ async def test_when_a_zygote_dies_its_requests_are_read_by_the_next(puppets: Tin
                 await asyncio.sleep(0.02)
         os.kill(zygote, signal.SIGKILL)
         response = await busy
+        while response == Reason.NO_CELL:
+            # Its attempts have an end, which a busy machine's loading may outlast.
+            response = await answer(server, b"read after all")
         assert isinstance(response, ocr_pb2.RecognizeResponse)
         assert response.text == "read after all"
         assert zygote not in zygotes()

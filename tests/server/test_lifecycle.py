@@ -98,7 +98,12 @@ async def test_while_engines_load_it_listens_but_does_not_serve(tmp_path: Path) 
         await asyncio.sleep(0.1)
         assert not early.done()
         go.touch()
-        assert (await early).text == "x"
+        while isinstance(end := (await asyncio.gather(early, return_exceptions=True))[0], OverloadedError):
+            # Its attempts have an end, which a busy machine's loading may outlast.
+            assert end.reason == Reason.STARTING
+            early = asyncio.create_task(client.recognize(document("x")))
+        assert isinstance(end, ocr_pb2.RecognizeResponse)
+        assert end.text == "x"
     starting.cancel()
     with suppress(asyncio.CancelledError):
         await starting
@@ -192,7 +197,7 @@ def process(folder: Path, load_s: float = 0.0, drain_s: float = 10.0) -> Iterato
     )
     try:
         with grpc.insecure_channel(address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=60)
+            grpc.channel_ready_future(channel).result(timeout=110)
         yield server, address
     finally:
         server.kill()
