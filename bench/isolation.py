@@ -5,12 +5,14 @@
 Three comparisons, each of the same work on the same document, taken in turns so that a machine that slows down slows
 all of them. A request into a waiting cell, and the job in a warm process. The same request behind all layers, and
 without one of them: another zygote. And what it takes to have a fresh process that has read a document: a cell, a new
-Python with the models loaded, the same within bubblewrap, and within nsjail, where these are installed.
+Python with the models loaded, the same within bubblewrap, and within nsjail, where these are installed (the extra bench
+brings nsjail).
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import shutil
 import sys
@@ -32,6 +34,7 @@ from jail.layers import Layer
 from jail.pool import Pool
 from jail.result import Status
 from jail.spec import Layers, Limits, ZygoteSpec
+from server.catalogue import JOB, THREADS
 
 Figures: TypeAlias = "dict[str, float | Figures | None]"
 
@@ -47,7 +50,8 @@ _WRAPPERS = {
     ),
     "nsjail": (
         *("nsjail", "-Mo", "-Q", "-e", "-R", "/", "-t", "0", "--rlimit_as", "inf", "--rlimit_cpu", "inf"),
-        *("--rlimit_fsize", "inf", "--rlimit_nofile", "1024", "--"),
+        # Not as nice as it would be.
+        *("--rlimit_fsize", "inf", "--rlimit_nofile", "1024", "--nice_level", "0", "--"),
     ),
 }
 
@@ -148,13 +152,17 @@ def _fresh(engine: str, document: Path, times: int, cell_ms: float) -> Figures:
     figures: Figures = {"cell": {"ready": cell_ms}}
     python_ms = 0.0
     for name, wrapper in _WRAPPERS.items():
-        if wrapper and shutil.which(wrapper[0]) is None:
-            figures[name] = None
-            continue
+        command: Sequence[str] = wrapper
+        if wrapper:
+            path = _found(wrapper[0])
+            if path is None:
+                figures[name] = None
+                continue
+            command = (path, *wrapper[1:])
         ready, read = [], []
         for _ in range(times):
             started = time.perf_counter()
-            with Unjailed(engine, wrapper) as process:
+            with Unjailed(engine, command) as process:
                 ready.append(time.perf_counter() - started)
                 process.run(document)
                 read.append(time.perf_counter() - started)
@@ -164,11 +172,16 @@ def _fresh(engine: str, document: Path, times: int, cell_ms: float) -> Figures:
     return figures
 
 
+def _found(program: str) -> str | None:
+    """Where a program is: installed, or in a Python package of its name that brings it."""
+    package = importlib.util.find_spec(program)
+    brought = Path(package.origin).parent / "bin" / program if package is not None and package.origin else None
+    return shutil.which(program) or (str(brought) if brought is not None and brought.exists() else None)
+
+
 @asynccontextmanager
 async def _pool(engine: str, off: frozenset[Layer]) -> AsyncIterator[Pool]:
-    # In a PID namespace under the host's /proc a thread can't be named by its library: without one it is.
-    threads = ("job", "tf_*")
-    spec = ZygoteSpec(job="engines.job:OcrJob", kwargs={"engine": engine}, policy=engine, threads=threads)
+    spec = ZygoteSpec(job=JOB, kwargs={"engine": engine}, policy=engine, threads=THREADS)
     pool = Pool(spec, Limits(), busy=1, idle=1, layers=Layers(off))
     await pool.start()
     try:

@@ -1,6 +1,6 @@
 """What a long row of good, bad, cancelled and killed requests leaves behind: processes, cgroups, descriptors, memory.
 
-``python -m bench.leftovers [--requests N] [--kill-zygotes SECONDS] [--json]``
+``python -m bench.leftovers [--requests N] [--minutes M] [--kill-zygotes SECONDS] [--json]``
 
 Two engines read: scribe, and one that crashes, hangs, leaks, forks, prints and lies as the width of a page tells it.
 Cells are killed at random, and zygotes where asked. Each good document has a size of its own, which its answer must
@@ -38,10 +38,13 @@ from bench.embedded import Cloister
 from bench.processes import children
 from engines.api import Pixels
 from engines.documents import specimen
+from jail.cgroups import groups
 from server.errors import CloisterError
 
 _SETTLED_S = 60.0
 _PARTS = 5
+_MOST_AT_ONCE = 500
+"""Requests after which what is held is looked at, at the latest."""
 _MIB = 1 << 20
 _GROWTH_MIB = 64
 """Memory that may be more afterwards: what allocators keep for reuse comes in steps."""
@@ -50,6 +53,8 @@ _MISDEEDS = ("hang", "spin", "raise", "crash", "leak", "open", "nonsense", "prin
 """Of the engine in `_VANDALS`, in the order of widths from `_WIDE` on."""
 _WIDE = 4001
 _SIZES = 4096
+_BRIEF_S = 0.5
+"""The deadline of what would go on for ever."""
 _LOST = "NO_CELL"
 """The answer while a zygote is started anew, once the client has tried a few times."""
 
@@ -72,6 +77,7 @@ class Holdings:
 def main(
     *,
     requests: Annotated[int, typer.Option(help="how many")] = 1000,
+    minutes: Annotated[float, typer.Option(help="send no more after so long; as many as it takes if 0")] = 0.0,
     seed: Annotated[int, typer.Option()] = 1,
     first: Annotated[int, typer.Option(help="good and damaged requests of each kind before anything is counted")] = 30,
     kill_zygotes: Annotated[float, typer.Option(help="seconds between kills of a zygote; never if 0")] = 0.0,
@@ -84,12 +90,17 @@ def main(
         # The first ones load what stays, and stretch what is kept for reuse.
         for name in [name for name in kinds if name not in _MISDEEDS] * first + list(_MISDEEDS) * 2:
             kinds[name]()
-        groups: set[str] = set()
-        held = [_settled(server, groups)]
+        names: set[str] = set()
+        held = [_settled(server, names)]
         outcomes: Counter[str] = Counter()
         killer = _Killer(server, chance, kill_zygotes)
         row = [chance.choice(list(kinds)) for _ in range(requests)]
-        for part in _batched(row, -(-requests // _PARTS)):
+        until = time.monotonic() + (60 * minutes or float("inf"))
+        sent = 0
+        for part in _batched(row, min(_MOST_AT_ONCE, -(-requests // _PARTS))):
+            if time.monotonic() > until:
+                break
+            sent += len(part)
             done = Event()
             with ThreadPoolExecutor(5) as threads:
                 kills = threads.submit(killer.run, done)
@@ -97,12 +108,13 @@ def main(
                     outcomes[f"{kind}: {outcome}"] += 1
                 done.set()
                 kills.result()
-            held.append(_settled(server, groups, held[0]))
+            held.append(_settled(server, names, held[0]))
+            typer.echo(f"{sent} sent, {killer.killed} killed, {held[-1]}", err=True)
     wrong = {name: count for name, count in outcomes.items() if not _expected(name, zygotes_die=kill_zygotes > 0)}
     growth_mib = sum(held[-1].memory_mib.values()) - sum(held[0].memory_mib.values())
     left = held[-1].beyond(held[0])
     report = {
-        "requests": requests,
+        "requests": sent,
         "killed": killer.killed,
         "outcomes": dict(sorted(outcomes.items())),
         "wrong": wrong,
@@ -111,7 +123,7 @@ def main(
     }
     json.dump(report, sys.stdout, indent=None if as_json else 2)
     print()
-    if wrong or any(left.values()) or sum(outcomes.values()) != requests or growth_mib > _GROWTH_MIB:
+    if wrong or any(left.values()) or sum(outcomes.values()) != sent or growth_mib > _GROWTH_MIB:
         raise typer.Exit(1)
 
 
@@ -166,7 +178,7 @@ def _kinds(server: Cloister) -> dict[str, Callable[[], str]]:
 
     def misdeed(place: int) -> str:
         page = _png(Image.new("L", (_WIDE + place, 40), 255))
-        return answer(page, deadline_s=1.0 if _MISDEEDS[place] in {"hang", "spin"} else 60.0, engine="vandal")
+        return answer(page, deadline_s=_BRIEF_S if _MISDEEDS[place] in {"hang", "spin"} else 60.0, engine="vandal")
 
     return {
         "good": lambda: own(receipt),
@@ -191,7 +203,7 @@ _EXPECTED: dict[str, set[str]] = {
     "hang": {"DEADLINE_EXCEEDED"},
     "spin": {"DEADLINE_EXCEEDED"},
     "raise": {"CELL_CRASHED"},
-    "crash": {"CELL_BROKE_POLICY"},
+    "crash": {"CELL_CRASHED"},
     "leak": {"CELL_OUT_OF_MEMORY"},
     "open": {"CELL_BROKE_POLICY"},
     "nonsense": {"MALFORMED_REPLY"},
@@ -234,30 +246,30 @@ def _cells(server: Cloister) -> list[int]:
     return [cell for zygote in _zygotes(server) for cell in children(zygote)]
 
 
-def _settled(server: Cloister, groups: set[str], like: Holdings | None = None) -> Holdings:
+def _settled(server: Cloister, names: set[str], like: Holdings | None = None) -> Holdings:
     """What is held once the pool is full and still, and, for up to a minute, no more than ``like`` is left."""
     deadline = time.monotonic() + _SETTLED_S
     while time.monotonic() < deadline:
         engines = server.client.engines()
         still = all(info.idle_cells == 2 and info.busy_cells == 0 for info in engines)
         if still and len(_cells(server)) == 2 * len(engines):
-            held = _held(server, groups)
+            held = _held(server, names)
             if like is None or not any(held.beyond(like).values()):
                 break
         time.sleep(0.1)
     time.sleep(1.0)  # what the kernel holds for a moment
-    return _held(server, groups)
+    return _held(server, names)
 
 
-def _held(server: Cloister, groups: set[str]) -> Holdings:
-    """``groups`` are the names of those that this server's cells were ever in: one for each zygote."""
+def _held(server: Cloister, names: set[str]) -> Holdings:
+    """``names`` are the names of those that this server's cells were ever in: one for each zygote."""
     for cell in _cells(server):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            groups.update(re.findall(r"cloister-[0-9a-f]+", Path(f"/proc/{cell}/cgroup").read_text()))
+            names.update(re.findall(r"cloister-[0-9a-f]+", Path(f"/proc/{cell}/cgroup").read_text()))
     lasting = [server.pid, *children(server.pid), *_zygotes(server)]
     return Holdings(
         processes=len(lasting) + len(_cells(server)),
-        cgroups=sum(1 for name in groups for _ in Path("/sys/fs/cgroup").rglob(f"{name}/*/cgroup.procs")),
+        cgroups=sum(len(folders) for name in names for group in groups(name) for _, folders, _ in os.walk(group)),
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in lasting),
         memory_mib={_name(place, pid): _resident_bytes(pid) / _MIB for place, pid in enumerate(lasting)},
     )

@@ -29,6 +29,7 @@ if [ "${1:-}" = tests ]; then
   # Tesseract as an engine, a vendor's program, a peer; networks of several hosts; the image, the unit.
   system_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd iproute2 util-linux debootstrap runc systemd
   system_packages prometheus  # with its promtool: what tests alert rules and dashboards
+  system_packages bubblewrap  # a peer of the jail, for a benchmark
   system_packages poppler-utils  # what many copy text from PDFs with
   # Browsers have pdf.js. Node and npm are not installed for it, but used where they are.
   if command -v node >/dev/null && command -v npm >/dev/null && [ ! -d build/node/node_modules/pdfjs-dist ]; then

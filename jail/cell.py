@@ -135,11 +135,17 @@ def _enter_root(walls: Enclosure) -> None:
 def _enter_landlock(walls: Enclosure) -> None:
     if walls.program is None:
         landlock.enter(walls.landlock_abi)
-    elif Layer.MOUNTS in walls.layers:
-        landlock.enter(walls.landlock_abi, walls.executed, walls.program.reads, network=walls.program.network)
+    elif Layer.MOUNTS in walls.layers or not walls.program.scratch_bytes:
+        landlock.enter(
+            walls.landlock_abi,
+            walls.executed,
+            walls.program.reads,
+            scratch=walls.program.scratch_bytes > 0,
+            network=walls.program.network,
+        )
     else:
         # Files of the host would be in reach below the scratch.
-        raise SetUpError(Layer.LANDLOCK, "a cell with a program needs its own root", "keep the layer mounts")
+        raise SetUpError(Layer.LANDLOCK, "a program's scratch needs a root of the cell's own", "keep the layer mounts")
 
 
 def _refuse_descriptors(walls: Enclosure) -> None:

@@ -17,6 +17,7 @@ import fcntl
 import os
 import re
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from pathlib import Path
 from jail.errors import SetUpError
 from jail.layers import Layer
 
+_HIERARCHIES = "/sys/fs/cgroup"
 _CONTROLLERS = ("memory", "pids", "cpu")
 _PREFIX = "cloister-"
 _SUPERVISOR = "supervisor"
@@ -33,7 +35,6 @@ _PERIOD_US = 100_000
 _CLOSE_S = 2.0
 """How long the kernel may hold the group of a process that has just ended."""
 _RETRY_S = 0.02
-_TRIES = 100
 _DELEGATE = (
     "delegate a cgroup with memory, pids and cpu to the server: systemd, Delegate=yes in its unit; a container, "
     "--cgroupns=private and a writable /sys/fs/cgroup; elsewhere, a group owned by the server's user, named in "
@@ -97,6 +98,11 @@ def mounts(mountinfo: str, membership: str) -> list[Mount]:
         below = path[len(root) :] if root != "/" and path.startswith(root) else path
         found.append(Mount(Path(re.sub(r"\\040", " ", point)), key, below))
     return found
+
+
+def groups(name: str) -> list[Path]:
+    """The groups of that name, in every hierarchy. Others may come and go meanwhile: `os.walk` passes over those."""
+    return [Path(folder, name) for folder, names, _ in os.walk(_HIERARCHIES) if name in names]
 
 
 def _write(path: Path, value: str) -> None:
@@ -224,9 +230,16 @@ class Tree:
         )
 
     def remove(self, cell: str) -> bool:
-        """Remove the group of a cell that has ended; False where the kernel still holds it for a moment."""
-        gone = [_remove(parent / self.name / cell) for parent in self.parents]
-        return all(gone)
+        """Remove the group of a cell that has ended; False where it is not empty yet, and is to be tried again.
+
+        The kernel may hold it for a moment. What else is in it, where no PID namespace ended that with the cell, is
+        killed.
+        """
+        groups = [parent / self.name / cell for parent in self.parents]
+        left = [group for group in groups if not _remove(group)]
+        for group in left:
+            _kill_members(group)
+        return not left
 
     def close(self) -> None:
         """Remove this server's group and all that is left in it."""
@@ -256,19 +269,19 @@ class Tree:
 
     @staticmethod
     def _make_locked(group: Path) -> int:
-        """A descriptor that locks the new ``group``. Before it does, a server that starts at the same moment may take
-        the group for a dead one's and remove it: then it is made again."""
-        for _ in range(_TRIES):
+        # Until it is locked, another server that starts may take it for a dead one's, and remove it.
+        deadline = time.monotonic() + _CLOSE_S
+        while time.monotonic() < deadline:
             with suppress(FileExistsError):
                 _make(group)
             with suppress(FileNotFoundError):
                 lock = _lock(group)
+                if lock is not None and group.exists():
+                    return lock
                 if lock is not None:
-                    if group.exists():
-                        return lock
                     os.close(lock)
             time.sleep(_RETRY_S)
-        raise OSError(errno.EAGAIN, "other servers took it for a dead one's; start again", str(group))
+        raise OSError(errno.EAGAIN, "other servers keep taking it for a dead one's; start again", str(group))
 
     def _hand_down(self, parent: Path, own_pids: Sequence[int]) -> None:
         inside = {int(pid) for pid in (parent / "cgroup.procs").read_text().split()}
@@ -318,6 +331,14 @@ def _remove(group: Path) -> bool:
             raise
         return False
     return True
+
+
+def _kill_members(group: Path) -> None:
+    for pid in (group / "cgroup.procs").read_text().split():
+        # Of another PID namespace they have no number here: they end with that.
+        if pid != "0":
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _remove_with_children(group: Path) -> bool:

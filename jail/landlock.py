@@ -49,11 +49,18 @@ def abi() -> int:
         raise
 
 
-def enter(version: int, executed: Sequence[str] = (), read: Sequence[str] = (), *, network: bool = False) -> None:
+def enter(
+    version: int,
+    executed: Sequence[str] = (),
+    read: Sequence[str] = (),
+    *,
+    scratch: bool = False,
+    network: bool = False,
+) -> None:
     """Refuse this process all that ABI ``version`` can refuse, but for what a program needs. Needs no_new_privs.
 
-    ``executed`` may be executed; it and ``read`` may be read, files and folders; where there are any, files in the
-    scratch may be made. With ``network`` TCP is not refused.
+    ``executed`` may be executed; it and ``read`` may be read, files and folders; with ``scratch`` files may be made in
+    that; with ``network`` TCP is not refused.
     """
     files = (1 << _FILE_RIGHTS[min(version, _ABI_FILES)]) - 1
     tcp = (1 << _NETWORK_RIGHTS) - 1 if version >= _ABI_NETWORK and not network else 0
@@ -71,7 +78,7 @@ def enter(version: int, executed: Sequence[str] = (), read: Sequence[str] = (), 
         try:
             for path in (*executed, *read):
                 _allow(ruleset, path, files & (_READ_FILE | _READ_DIR | (_EXECUTE if path in executed else 0)))
-            if executed:
+            if scratch:
                 _allow(ruleset, SCRATCH, files & _SCRATCH_RIGHTS)
             syscalls.raw("landlock_restrict_self", _RESTRICT_SELF, ctypes.c_long(ruleset), ctypes.c_ulong(0))
         finally:

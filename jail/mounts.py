@@ -26,7 +26,7 @@ def enter_empty_root(mount_point: str) -> None:
 
 
 def enter_program_root(mount_point: str, paths: Sequence[str], scratch_bytes: int) -> None:
-    """The same with ``paths``, files and folders, in their places, read-only; and a scratch to write to, noexec."""
+    """The same with ``paths``, files and folders, in their places, read-only; and a scratch, unless of 0, noexec."""
     _enter(mount_point, paths, scratch_bytes)
 
 
@@ -46,10 +46,11 @@ def _enter(mount_point: str, paths: Sequence[str], scratch_bytes: int) -> None:
             for path in sorted(set(paths)):
                 step = f"binding {path}"
                 _bind(path, mount_point + path)
-            step = f"a tmpfs at {SCRATCH}"
-            os.mkdir(mount_point + SCRATCH)
-            options = f"size={scratch_bytes},nr_inodes=4096,mode=1777"
-            syscalls.mount("cloister", mount_point + SCRATCH, "tmpfs", _FLAGS, options)
+            if scratch_bytes:
+                step = f"a tmpfs at {SCRATCH}"
+                os.mkdir(mount_point + SCRATCH)
+                options = f"size={scratch_bytes},nr_inodes=4096,mode=1777"
+                syscalls.mount("cloister", mount_point + SCRATCH, "tmpfs", _FLAGS, options)
             step = "making the root read-only"
             syscalls.mount(
                 "none", mount_point, None, syscalls.MS_REMOUNT | syscalls.MS_BIND | _FLAGS | syscalls.MS_RDONLY

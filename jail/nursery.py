@@ -13,7 +13,7 @@ from jail.errors import JailError, RehearsalError, SetUpError, ZygoteError
 from jail.layers import Layer
 from jail.memory import Processes
 from jail.process import ZygoteProcess
-from jail.remote import RemoteCell, SetUp
+from jail.remote import READ_BYTES, RemoteCell, SetUp
 from jail.result import Exit, Usage, Violation, classify
 from jail.spec import Layers, Limits, ZygoteSpec
 
@@ -60,6 +60,7 @@ class Nursery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._restart: asyncio.Task[None] | None = None
         self._last_number = 0
+        self._buffer = bytearray(READ_BYTES)
         self._proven = False
         """Whether a cell of this zygote has rehearsed behind all its layers: one is enough to know that the job can."""
         self.starting = 0
@@ -113,7 +114,7 @@ class Nursery:
         if self._zygote is None or not self.loaded:
             return
         self._last_number += 1
-        cell = RemoteCell(self._last_number, self._limits.reply_bytes)
+        cell = RemoteCell(self._last_number, self._limits.reply_bytes, self._buffer)
         try:
             self._zygote.spawn(control.Spawn(cell.number, rehearse=not self._proven), cell.cell_ends)
         except ZygoteError:

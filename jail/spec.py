@@ -26,7 +26,7 @@ class Program:
     """The one program that the cells of a pool may execute, with what it needs; paths are absolute.
 
     A cell's root then holds the program, its dynamic loader and ``reads`` (files and folders), all read-only, and
-    ``/tmp``, its own, of ``scratch_bytes``. ``network`` leaves it in the server's network: a layer less.
+    ``/tmp``, its own, of ``scratch_bytes``: none if 0. ``network`` leaves it in the server's network: a layer less.
     """
 
     path: str
@@ -42,8 +42,8 @@ class Program:
                 raise SpecError(f"{path} lies in {SCRATCH}, which each cell has one of its own of")
             if not os.path.exists(path):
                 raise SpecError(f"there is no {path}")
-        if self.scratch_bytes <= 0:
-            raise SpecError(f"scratch_bytes is {self.scratch_bytes}, and must be above 0")
+        if self.scratch_bytes < 0:
+            raise SpecError(f"scratch_bytes is {self.scratch_bytes}, and must not be below 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class ReplyParser:
         """Whether a frame has come after which nothing may follow."""
         return self._last is not None and not _NEXT[self._last]
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes | memoryview) -> list[Frame]:
         """The frames that ``data`` completes. Raises `MalformedFrameError`; the parser is of no more use then."""
         self._buffer += data
         frames = []

@@ -14,6 +14,9 @@ from jail.spec import Program, ZygoteSpec
 from server.settings import Settings, SettingsError
 
 JOB = "engines.job:OcrJob"
+THREADS = ("job", "tf_*")
+"""TensorFlow's, of no use to a fork (`engines.scribe.session`). It can name them only where /proc shows its own PID
+namespace: without that layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def _entry(name: str, options: Mapping[str, Any]) -> EngineEntry:
             job=JOB,
             kwargs={"engine": name, "options": dict(options)},
             policy=engine.policy,
+            threads=THREADS,
             program=None if engine.program is None else Program(**asdict(engine.program)),
         )
     except SpecError as error:

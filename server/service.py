@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from structlog.typing import FilteringBoundLogger
 
 from cloister.cell.v1 import cell_pb2
@@ -219,6 +220,8 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
                 yield call
         except CloisterError as raised:
             error = raised
+        except DecodeError:
+            error = OptionsError(Reason.INVALID_OPTIONS, "a message of the stream is not what this RPC takes")
         except TimeoutError:
             error = deadline.error(record.phase)
         except asyncio.CancelledError:

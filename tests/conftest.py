@@ -1,4 +1,4 @@
-"""What it takes to run a server as an ordinary user."""
+"""What holds for all tests, and what it takes to run a server as an ordinary user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from jail.cgroups import Tree
 
 USER = 12321
+
+# An example that takes long is no fault on a machine that is busy with other things.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

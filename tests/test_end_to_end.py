@@ -234,3 +234,10 @@ def test_a_server_that_ends_takes_all_its_processes_along() -> None:
         assert len(pids) >= 5, "server, keeper, zygote and two cells"
     left = [pid for pid in pids if str(pid) in set(os.listdir("/proc")) - before]
     assert not left
+
+
+def test_it_reads_without_a_pid_namespace_where_libraries_can_name_their_threads() -> None:
+    with Cloister(CELLS__BUSY="1", CELLS__IDLE="1", JAIL__DANGEROUSLY_WITHOUT='["pid_namespace"]') as lacking:
+        response = lacking.recognize(receipt())
+    assert response.pages[0].lines
+    assert "pid_namespace" in response.provenance.jail_layers_off

@@ -7,7 +7,7 @@ namespaces of its own, and always in a cgroup of its own. Counts, sizes and time
 
 from __future__ import annotations
 
-from jail.attacks import files, kernel, network, processes, replies, resources
+from jail.attacks import files, kernel, network, processes, programs, replies, resources
 from jail.attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = (
@@ -17,6 +17,7 @@ ATTACKS: tuple[Attack, ...] = (
     *kernel.ATTACKS,
     *resources.ATTACKS,
     *replies.ATTACKS,
+    *programs.ATTACKS,
 )
 """In the order in which they are shown."""
 

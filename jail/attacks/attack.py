@@ -49,24 +49,42 @@ class Answer:
     loot: bytes
 
 
+class Cells(StrEnum):
+    """Which cells an attack comes from."""
+
+    PLAIN = "plain"
+    """Cells that execute nothing, as most engines have."""
+    PROGRAM = "program"
+    """Cells that may execute one program (`jail.spec.Program`), under the policy for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``arguments`` tell the deed where to aim; ``reached`` says whether it got there."""
+    """``arguments`` tell the deed where to aim; ``reached`` says whether it got there.
+
+    ``before`` are those of an earlier request, for another cell of the same pool; None where one is enough.
+    """
 
     arguments: Arguments
     reached: Callable[[Answer], bool]
+    before: Arguments | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """Where an attack takes place: a folder of the stage's own, and the pool whose cell attacks.
 
-    ``neighbour`` is the process id of a cell of another pool, that waits behind all its layers.
+    ``neighbour`` is the process id of a cell of another pool, that waits behind all its layers; ``zygote`` of its
+    zygote. ``shelf`` is what a program's cells may read, ``scratch`` where they write: without a root of their own, in
+    the stage's folder.
     """
 
     folder: Path
     pool: Pool
     neighbour: int
+    zygote: int
+    shelf: Path
+    scratch: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,7 @@ class Attack:
     deed: Callable[[Machine, Arguments], bytes]
     barriers: tuple[Barrier, ...]
     given: frozenset[Layer] = frozenset()
+    cells: Cells = Cells.PLAIN
 
     @property
     def provable(self) -> bool:

@@ -16,6 +16,7 @@ from jail import wire
 from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target, number, text
 from jail.attacks.machine import Machine, NotHereError, program
 from jail.attacks.victim import SECRET, Held, Victim
+from jail.cgroups import groups
 from jail.layers import Layer
 from jail.policy import REPLY_FD
 
@@ -24,6 +25,7 @@ _HERE = -100
 _MANY = 32
 _BLOCK = 1 << 20
 _BLOCKS = 4
+FILLING_BYTES = _BLOCKS * _BLOCK
 _F_SETFD = 2
 _EMPTY_PATH = 0x1000
 _TIOCSTI = 0x5412
@@ -34,40 +36,47 @@ _AWAY = (Layer.SECCOMP, Layer.MOUNTS, Layer.LANDLOCK, Layer.RLIMITS)
 # Deeds, in the cell.
 
 
-def _open(machine: Machine, path: str, flags: int = os.O_RDONLY) -> int:
+def open_file(machine: Machine, path: str, flags: int = os.O_RDONLY) -> int:
     return machine.call("openat", _HERE, path.encode(), flags, 0o644)
 
 
-def _read(machine: Machine, arguments: Arguments) -> bytes:
-    fd = _open(machine, text(arguments, "path"))
+def read(machine: Machine, arguments: Arguments) -> bytes:
+    fd = open_file(machine, text(arguments, "path"))
     return machine.fetch("read", fd, size=4096)
 
 
-def _overwrite(machine: Machine, arguments: Arguments) -> bytes:
+def overwrite(machine: Machine, arguments: Arguments) -> bytes:
     content = text(arguments, "content").encode()
-    fd = _open(machine, text(arguments, "path"), os.O_WRONLY)
+    fd = open_file(machine, text(arguments, "path"), os.O_WRONLY)
     return str(machine.call("write", fd, content, len(content))).encode()
 
 
-def _fill(machine: Machine, arguments: Arguments) -> bytes:
-    fd = _open(machine, text(arguments, "path"), os.O_WRONLY | os.O_CREAT)
+def write_new(machine: Machine, path: str, content: bytes) -> None:
+    """A file that is not there yet, which anyone may execute."""
+    fd = machine.call("openat", _HERE, path.encode(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+    machine.call("write", fd, content, len(content))
+    machine.call("close", fd)
+
+
+def fill(machine: Machine, arguments: Arguments) -> bytes:
+    fd = open_file(machine, text(arguments, "path"), os.O_WRONLY | os.O_CREAT)
     return str(sum(machine.call("write", fd, bytes(_BLOCK), _BLOCK) for _ in range(_BLOCKS))).encode()
 
 
 def _make_many(machine: Machine, arguments: Arguments) -> bytes:
     for each in range(_MANY):
-        fd = _open(machine, f"{text(arguments, 'path')}/{each}", os.O_WRONLY | os.O_CREAT)
+        fd = open_file(machine, f"{text(arguments, 'path')}/{each}", os.O_WRONLY | os.O_CREAT)
         machine.call("close", fd)
     return str(_MANY).encode()
 
 
 def _read_memory_file(machine: Machine, arguments: Arguments) -> bytes:
-    fd = _open(machine, text(arguments, "path"))
+    fd = open_file(machine, text(arguments, "path"))
     return machine.fetch("pread64", fd, size=16, after=(number(arguments, "address"),))
 
 
 def _inject_key(machine: Machine, arguments: Arguments) -> bytes:
-    fd = _open(machine, text(arguments, "path"), os.O_RDWR | os.O_NOCTTY)
+    fd = open_file(machine, text(arguments, "path"), os.O_RDWR | os.O_NOCTTY)
     for key in text(arguments, "content").encode():
         machine.call("ioctl", fd, _TIOCSTI, bytes([key]))
     return b"typed"
@@ -85,7 +94,7 @@ def _own_environment(machine: Machine, arguments: Arguments) -> bytes:
     return b"\n".join(found)
 
 
-def _execute(machine: Machine, arguments: Arguments) -> bytes:
+def execute(machine: Machine, arguments: Arguments) -> bytes:
     path = text(arguments, "path").encode()
     machine.call("fcntl", REPLY_FD, _F_SETFD, 0)  # or the program would not find the pipe
     machine.call("execve", path, _pointers(path), _pointers())
@@ -108,7 +117,7 @@ def _pointers(*texts: bytes) -> ctypes.Array[ctypes.c_char_p]:
 # Targets, outside.
 
 
-def _looted(secret: str) -> Callable[[Answer], bool]:
+def looted(secret: str) -> Callable[[Answer], bool]:
     return lambda answer: secret.encode() in answer.loot
 
 
@@ -118,7 +127,7 @@ def _secret_file(scene: Scene) -> Iterator[Target]:
     path = scene.folder / "secret"
     path.write_text(secret)
     path.chmod(0o644)
-    yield Target({"path": str(path)}, _looted(secret))
+    yield Target({"path": str(path)}, looted(secret))
 
 
 @contextmanager
@@ -143,7 +152,7 @@ def _room(scene: Scene, folder: Path | None = None) -> Iterator[Target]:
     """Room for a file of a few megabytes; where it came to be, it is deleted."""
     path = (folder or scene.folder) / f"cloister-filler-{secrets.token_hex(4)}"
     try:
-        yield Target({"path": str(path)}, lambda answer: path.exists() and path.stat().st_size == _BLOCKS * _BLOCK)
+        yield Target({"path": str(path)}, lambda answer: path.exists() and path.stat().st_size == FILLING_BYTES)
     finally:
         path.unlink(missing_ok=True)
 
@@ -171,8 +180,7 @@ def _empty_folder(scene: Scene) -> Iterator[Target]:
 @contextmanager
 def _group(scene: Scene) -> Iterator[Target]:
     """A bound on processes that a group of the stage's own has; the cells' own bounds lie beside it."""
-    bounds = next(path for root in (Path("/sys/fs/cgroup"),) for path in root.rglob(f"{scene.pool.cgroup}/pids.max"))
-    group = bounds.parent / "mark"
+    group = next(group for group in groups(scene.pool.cgroup) if (group / "pids.max").exists()) / "mark"
     group.mkdir()
     bound = group / "pids.max"
     try:
@@ -184,14 +192,14 @@ def _group(scene: Scene) -> Iterator[Target]:
 
 @contextmanager
 def _whereabouts(scene: Scene) -> Iterator[Target]:
-    yield Target({"path": "/proc/self/cgroup"}, _looted(scene.pool.cgroup))
+    yield Target({"path": "/proc/self/cgroup"}, looted(scene.pool.cgroup))
 
 
 @contextmanager
 def _victims(scene: Scene, arguments: Callable[[Held], Arguments]) -> Iterator[Target]:
     secret = secrets.token_hex(8)
     with Victim(secret) as victim:
-        yield Target(arguments(victim.held), _looted(secret))
+        yield Target(arguments(victim.held), looted(secret))
 
 
 def _victims_environment(scene: Scene) -> AbstractContextManager[Target]:
@@ -230,22 +238,22 @@ def _terminal(scene: Scene) -> Iterator[Target]:
 
 @contextmanager
 def _keepsake(scene: Scene) -> Iterator[Target]:
-    yield Target({}, _looted((scene.folder / "keepsake").read_text()))
+    yield Target({}, looted((scene.folder / "keepsake").read_text()))
 
 
 @contextmanager
 def _servers_variable(scene: Scene) -> Iterator[Target]:
-    yield Target({}, _looted(os.environ[SECRET]))
+    yield Target({}, looted(os.environ[SECRET]))
 
 
 @contextmanager
 def _executable(scene: Scene, mode: int = 0o755, *, root_only: bool = False) -> Iterator[Target]:
     secret = secrets.token_hex(8)
     path = scene.folder / "executable"
-    path.write_bytes(_answering(secret, root_only=root_only))
+    path.write_bytes(answering(secret, root_only=root_only))
     path.chmod(mode)
     try:
-        yield Target({"path": str(path)}, _looted(secret))
+        yield Target({"path": str(path)}, looted(secret))
     finally:
         path.unlink()
 
@@ -259,10 +267,10 @@ def _set_uid_root(scene: Scene) -> AbstractContextManager[Target]:
 @contextmanager
 def _program(scene: Scene) -> Iterator[Target]:
     secret = secrets.token_hex(8)
-    yield Target({"program": _answering(secret).hex()}, _looted(secret))
+    yield Target({"program": answering(secret).hex()}, looted(secret))
 
 
-def _answering(secret: str, *, root_only: bool = False) -> bytes:
+def answering(secret: str, *, root_only: bool = False) -> bytes:
     """A program that answers in the cell's name, with ``secret`` as its loot."""
     loot = b"+" + secret.encode()
     frames = wire.head(wire.Kind.PAYLOAD, len(loot)) + loot + wire.head(wire.Kind.END, 0)
@@ -270,32 +278,32 @@ def _answering(secret: str, *, root_only: bool = False) -> bytes:
 
 
 ATTACKS = (
-    Attack("read a file", _secret_file, _read, _AWAY),
-    Attack("climb out of the root", _secret_above, _read, _AWAY),
-    Attack("overwrite a file", _letter, _overwrite, _AWAY),
-    Attack("fill the disk", _room, _fill, _AWAY),
-    Attack("fill /dev/shm", _shared_memory, _fill, _AWAY),
+    Attack("read a file", _secret_file, read, _AWAY),
+    Attack("climb out of the root", _secret_above, read, _AWAY),
+    Attack("overwrite a file", _letter, overwrite, _AWAY),
+    Attack("fill the disk", _room, fill, _AWAY),
+    Attack("fill /dev/shm", _shared_memory, fill, _AWAY),
     Attack("use up inodes", _empty_folder, _make_many, _AWAY),
-    Attack("raise a cgroup's bound", _group, _overwrite, (*_AWAY, Layer.IDENTITY), frozenset({Layer.CGROUPS})),
+    Attack("raise a cgroup's bound", _group, overwrite, (*_AWAY, Layer.IDENTITY), frozenset({Layer.CGROUPS})),
     Attack(
         "learn where on the host it is",
         _whereabouts,
-        _read,
+        read,
         (*_AWAY, Layer.CGROUP_NAMESPACE),
         frozenset({Layer.CGROUPS}),
     ),
-    Attack("read a process's environment in /proc", _victims_environment, _read, (*_AWAY, Layer.IDENTITY)),
+    Attack("read a process's environment in /proc", _victims_environment, read, (*_AWAY, Layer.IDENTITY)),
     Attack("read a process's memory in /proc", _victims_memory, _read_memory_file, (*_AWAY, Layer.IDENTITY)),
-    Attack("write to another's pipe in /proc", _victims_pipe, _overwrite, (*_AWAY, Layer.IDENTITY)),
+    Attack("write to another's pipe in /proc", _victims_pipe, overwrite, (*_AWAY, Layer.IDENTITY)),
     Attack("type into a terminal", _terminal, _inject_key, (*_AWAY, Layer.IDENTITY, Layer.CAPABILITIES)),
     Attack("use an inherited descriptor", _keepsake, _use_inherited, (Layer.SECCOMP, Layer.DESCRIPTORS)),
     Attack("read its own environment", _servers_variable, _own_environment, (Guard.ENVIRONMENT,)),
-    Attack("execute a program", _executable, _execute, (Layer.SECCOMP, Layer.MOUNTS, Layer.LANDLOCK)),
+    Attack("execute a program", _executable, execute, (Layer.SECCOMP, Layer.MOUNTS, Layer.LANDLOCK)),
     Attack("execute a program from memory", _program, _execute_memory, (Layer.SECCOMP, Layer.RLIMITS)),
     Attack(
         "become root by a set-uid program",
         _set_uid_root,
-        _execute,
+        execute,
         (Layer.NO_NEW_PRIVS, Layer.MOUNTS),
         frozenset({Layer.IDENTITY}),
     ),

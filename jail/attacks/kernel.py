@@ -8,7 +8,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from jail import syscalls
 from jail.attacks.attack import Arguments, Attack, Scene, Target, number, text
@@ -55,11 +55,16 @@ def _write_code(machine: Machine, arguments: Arguments) -> bytes:
 
 def _run_at(machine: Machine, page: int, arguments: Arguments, *, protect: bool = False) -> bytes:
     """Write code to a page and run it: it returns a number chosen outside."""
-    code = b"\xb8" + struct.pack("<I", number(arguments, "number")) + b"\xc3"  # mov eax, number; ret
+    code = returning(number(arguments, "number"))
     ctypes.memmove(page, code, len(code))
     if protect:
         machine.call("mprotect", page, _PAGE, _PROT_READ | _PROT_EXEC)
     return str(machine.run(page)).encode()
+
+
+def returning(result: int) -> bytes:
+    """Code of a function: mov eax, result; ret."""
+    return b"\xb8" + struct.pack("<I", result) + b"\xc3"
 
 
 def _enter_by_i386(machine: Machine, arguments: Arguments) -> bytes:
@@ -124,6 +129,16 @@ def _read_segment(machine: Machine, arguments: Arguments) -> bytes:
     return ctypes.string_at(machine.call("shmat", segment, 0, 0), _SECRET_BYTES)
 
 
+def _leave_segment(machine: Machine, arguments: Arguments) -> bytes:
+    """Leaves something in shared memory for the next request, or brings out what an earlier one left."""
+    if "content" not in arguments:
+        return _read_segment(machine, arguments)
+    content = text(arguments, "content").encode()
+    segment = machine.call("shmget", number(arguments, "key"), _PAGE, _IPC_CREAT | 0o666)
+    ctypes.memmove(machine.call("shmat", segment, 0, 0), content, len(content))
+    return b"left"
+
+
 def _read_message(machine: Machine, arguments: Arguments) -> bytes:
     queue = machine.call("mq_open", text(arguments, "name").encode(), os.O_RDONLY | os.O_NONBLOCK, 0, 0)
     return machine.fetch("mq_timedreceive", queue, size=64, after=(0, 0))
@@ -133,7 +148,7 @@ def _read_message(machine: Machine, arguments: Arguments) -> bytes:
 
 
 @contextmanager
-def _done(scene: Scene) -> Iterator[Target]:
+def done(scene: Scene) -> Iterator[Target]:
     yield Target({}, lambda answer: answer.loot == b"done")
 
 
@@ -205,6 +220,18 @@ def _segment(scene: Scene) -> Iterator[Target]:
 
 
 @contextmanager
+def _left_segment(scene: Scene) -> Iterator[Target]:
+    machine = Machine()
+    left = secrets.token_hex(_SECRET_BYTES // 2)
+    key = secrets.randbelow(1 << 30) + 1
+    try:
+        yield Target({"key": key}, lambda answer: answer.loot == left.encode(), before={"key": key, "content": left})
+    finally:
+        with suppress(RefusedError):
+            machine.call("shmctl", machine.call("shmget", key, 0, 0), _IPC_RMID, 0)
+
+
+@contextmanager
 def _queue(scene: Scene) -> Iterator[Target]:
     machine = Machine()
     secret = secrets.token_hex(_SECRET_BYTES // 2).encode()
@@ -222,19 +249,20 @@ def _queue(scene: Scene) -> Iterator[Target]:
 ATTACKS = (
     Attack("map code", _number, _map_code, (Layer.SECCOMP, Layer.PROCESS)),
     Attack("write code", _number, _write_code, (Layer.SECCOMP, Layer.PROCESS)),
-    Attack("enter by i386's calls", _done, _enter_by_i386, (Layer.SECCOMP,)),
-    Attack("enter by x32's calls", _done, _enter_by_x32, (Layer.SECCOMP,)),
-    Attack("use bpf", _done, _load_bpf, (*_POWER, Layer.RLIMITS)),
-    Attack("use userfaultfd", _done, _called("userfaultfd", 0), (*_POWER, Layer.RLIMITS)),
-    Attack("use io_uring", _done, _set_up_ring, (Layer.SECCOMP, Layer.RLIMITS)),
-    Attack("use perf events", _done, _watch_performance, (Layer.SECCOMP, Layer.RLIMITS)),
-    Attack("use the machine's ports", _done, _called("ioperm", 0x80, 1, 1), _POWER),
+    Attack("enter by i386's calls", done, _enter_by_i386, (Layer.SECCOMP,)),
+    Attack("enter by x32's calls", done, _enter_by_x32, (Layer.SECCOMP,)),
+    Attack("use bpf", done, _load_bpf, (*_POWER, Layer.RLIMITS)),
+    Attack("use userfaultfd", done, _called("userfaultfd", 0), (*_POWER, Layer.RLIMITS)),
+    Attack("use io_uring", done, _set_up_ring, (Layer.SECCOMP, Layer.RLIMITS)),
+    Attack("use perf events", done, _watch_performance, (Layer.SECCOMP, Layer.RLIMITS)),
+    Attack("use the machine's ports", done, _called("ioperm", 0x80, 1, 1), _POWER),
     Attack("read a key of the server's", _key, _read_key, (Layer.SECCOMP, Layer.PROCESS)),
-    Attack("make a user namespace", _done, _called("unshare", syscalls.CLONE_NEWUSER), (Layer.SECCOMP,)),
-    Attack("make a mount namespace", _done, _called("unshare", syscalls.CLONE_NEWNS), _POWER),
+    Attack("make a user namespace", done, _called("unshare", syscalls.CLONE_NEWUSER), (Layer.SECCOMP,)),
+    Attack("make a mount namespace", done, _called("unshare", syscalls.CLONE_NEWNS), _POWER),
     Attack("join a namespace", _process, _join_namespace, (*_POWER, Layer.PID_NAMESPACE, Layer.RLIMITS)),
     Attack("mount a file system", _mount_point, _mount, (*_POWER, Layer.MOUNTS, Layer.LANDLOCK)),
     Attack("rename the host", _host_name, _rename_host, (*_POWER, Layer.UTS_NAMESPACE)),
     Attack("read shared memory of System V", _segment, _read_segment, (Layer.SECCOMP, Layer.IPC_NAMESPACE)),
+    Attack("leave something for the next request", _left_segment, _leave_segment, (Layer.SECCOMP, Layer.IPC_NAMESPACE)),
     Attack("read a POSIX message queue", _queue, _read_message, (Layer.SECCOMP, Layer.IPC_NAMESPACE, Layer.RLIMITS)),
 )

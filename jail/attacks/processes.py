@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jail.attacks.attack import Arguments, Attack, Scene, Target, number, text
-from jail.attacks.machine import Machine, RefusedError
+from jail.attacks.machine import Machine, NotHereError, RefusedError
 from jail.attacks.victim import Victim
 from jail.layers import Layer
 from jail.policy import REPLY_FD
 
 _CHILDREN = 24
-_LIFE_S = 8
+_LIFE_S = 60
 """A child that outlived its cell ends by itself after so long."""
 _ATTACH, _PEEK, _DETACH = 16, 2, 17
 _PR_SET_NAME = 15
@@ -27,7 +27,11 @@ _FORK = signal.SIGCHLD
 """clone(2) with these flags is fork(2)."""
 _STOPPED = 2
 """WUNTRACED."""
-_SOON_S = 2.0
+_SOON_S = 20.0
+_WORDS_BYTES = 16
+"""What is read of another's memory."""
+_NAME_BYTES = 24
+"""From a stack's end, down to where the last letters of the program's name are."""
 _READ_WRITE, _SHARED_ANONYMOUS = 3, 0x21
 _OTHERS = (Layer.SECCOMP, Layer.PID_NAMESPACE, Layer.LANDLOCK, Layer.IDENTITY)
 
@@ -58,18 +62,18 @@ def _trace(machine: Machine, arguments: Arguments) -> bytes:
 
 
 def _read_memory(machine: Machine, arguments: Arguments) -> bytes:
-    found = ctypes.create_string_buffer(16)
-    ours = struct.pack("@PN", ctypes.addressof(found), 16)
-    theirs = struct.pack("@PN", number(arguments, "address"), 16)
+    found = ctypes.create_string_buffer(_WORDS_BYTES)
+    ours = struct.pack("@PN", ctypes.addressof(found), _WORDS_BYTES)
+    theirs = struct.pack("@PN", number(arguments, "address"), _WORDS_BYTES)
     machine.call("process_vm_readv", number(arguments, "pid"), ours, 1, theirs, 1, 0)
     return found.raw
 
 
 def _write_memory(machine: Machine, arguments: Arguments) -> bytes:
     """Changes the secret, and reads it back."""
-    forged = ctypes.create_string_buffer(text(arguments, "content").encode(), 16)
-    ours = struct.pack("@PN", ctypes.addressof(forged), 16)
-    theirs = struct.pack("@PN", number(arguments, "address"), 16)
+    forged = ctypes.create_string_buffer(text(arguments, "content").encode(), _WORDS_BYTES)
+    ours = struct.pack("@PN", ctypes.addressof(forged), _WORDS_BYTES)
+    theirs = struct.pack("@PN", number(arguments, "address"), _WORDS_BYTES)
     machine.call("process_vm_writev", number(arguments, "pid"), ours, 1, theirs, 1, 0)
     return _read_memory(machine, arguments)
 
@@ -91,7 +95,7 @@ def _fork_many(machine: Machine, arguments: Arguments) -> bytes:
             children.append(child)
     finally:
         for child in children:
-            machine.call("kill", child, signal.SIGKILL)
+            machine.call("tgkill", child, child, signal.SIGKILL)
             machine.call("wait4", child, 0, 0, 0)
     return str(len(children)).encode()
 
@@ -107,7 +111,6 @@ def _fork_by_clone3(machine: Machine, arguments: Arguments) -> bytes:
 def _outlive(machine: Machine, arguments: Arguments) -> bytes:
     shared = machine.call("mmap", 0, 4096, _READ_WRITE, _SHARED_ANONYMOUS, -1, 0)
     if machine.call("clone", _FORK, 0, 0, 0, 0) == 0:
-        machine.call("setsid")
         machine.call("prctl", _PR_SET_NAME, text(arguments, "name").encode())
         machine.call("close", REPLY_FD)  # or the server could wait for it
         ctypes.memset(shared, 1, 1)
@@ -120,9 +123,8 @@ def _outlive(machine: Machine, arguments: Arguments) -> bytes:
 
 def _wait_to_die(machine: Machine) -> None:
     """A child's life: asleep, and not for long."""
-    machine.call("setitimer", 0, struct.pack("@4l", 0, 0, _LIFE_S, 0), 0)
     with suppress(RefusedError):
-        machine.call("ppoll", 0, 0, 0, 0, 0)
+        machine.call("nanosleep", struct.pack("@2l", _LIFE_S, 0), 0)
     machine.call("exit_group", 0)
 
 
@@ -130,7 +132,7 @@ def _wait_to_die(machine: Machine) -> None:
 
 
 @contextmanager
-def _signalled(scene: Scene) -> Iterator[Target]:
+def signalled(scene: Scene) -> Iterator[Target]:
     with Victim("") as victim:
         yield Target(
             {"pid": victim.held.pid, "signal": int(signal.SIGTERM)},
@@ -175,6 +177,26 @@ def _memory(scene: Scene) -> Iterator[Target]:
 
 
 @contextmanager
+def _zygotes_memory(scene: Scene) -> Iterator[Target]:
+    """The end of a zygote's stack, where the name of its program is: of another engine's, so that addresses differ."""
+    try:
+        maps = Path(f"/proc/{scene.zygote}/maps").read_text().splitlines()
+        end = next(int(line.split()[0].split("-")[1], 16) for line in maps if line.endswith("[stack]"))
+        with open(f"/proc/{scene.zygote}/mem", "rb") as memory:
+            memory.seek(end - _NAME_BYTES)
+            held = memory.read(_WORDS_BYTES)
+    except PermissionError as error:
+        raise NotHereError(f"it is not for the stage either: {error}") from error
+    yield Target({"pid": scene.zygote, "address": end - _NAME_BYTES}, lambda answer: answer.loot == held)
+
+
+@contextmanager
+def _zygote(scene: Scene) -> Iterator[Target]:
+    """Signal 0: whether it could be signalled."""
+    yield Target({"pid": scene.zygote, "signal": 0}, lambda answer: bool(answer.loot))
+
+
+@contextmanager
 def _pipe(scene: Scene) -> Iterator[Target]:
     forged = secrets.token_hex(8)
     with Victim("") as victim:
@@ -214,13 +236,15 @@ def _named(name: str) -> int | None:
 
 
 ATTACKS = (
-    Attack("kill a process", _signalled, _signal, _OTHERS),
-    Attack("kill a process by its descriptor", _signalled, _signal_by_descriptor, (*_OTHERS, Layer.RLIMITS)),
+    Attack("kill a process", signalled, _signal, _OTHERS),
+    Attack("kill a process by its descriptor", signalled, _signal_by_descriptor, (*_OTHERS, Layer.RLIMITS)),
     Attack("see a neighbouring cell", _seen, _signal, (Layer.SECCOMP, Layer.PID_NAMESPACE, Layer.LANDLOCK)),
     Attack("kill a neighbouring cell", _neighbour, _signal, (Layer.SECCOMP, Layer.PID_NAMESPACE, Layer.LANDLOCK)),
     Attack("trace a process", _memory, _trace, (*_OTHERS, Layer.CAPABILITIES)),
     Attack("read a process's memory", _memory, _read_memory, (*_OTHERS, Layer.CAPABILITIES)),
     Attack("write to a process's memory", _memory, _write_memory, (*_OTHERS, Layer.CAPABILITIES)),
+    Attack("read a zygote's memory", _zygotes_memory, _read_memory, (*_OTHERS, Layer.CAPABILITIES)),
+    Attack("signal a zygote", _zygote, _signal, _OTHERS),
     Attack("steal a descriptor", _pipe, _steal_descriptor, (*_OTHERS, Layer.CAPABILITIES, Layer.RLIMITS)),
     Attack("fork many times", _children, _fork_many, (Layer.SECCOMP, Layer.CGROUPS)),
     Attack("fork by clone3", _child, _fork_by_clone3, (Layer.SECCOMP, Layer.CGROUPS)),

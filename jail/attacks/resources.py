@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import secrets
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target, number
+from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target, number, text
 from jail.attacks.machine import Machine
 from jail.layers import Layer
 from jail.result import Status
 
 MEMORY_BYTES = 64 << 20
 """What a cell of the stage may have."""
+SCRATCH_BYTES = 2 << 20
+"""Room for files that a program's cell has."""
+PROCESSES = 4
+"""And processes."""
 CPU_S = 1
 """CPU seconds that a cell of the stage may use."""
 DEADLINE_S = 0.4
@@ -23,6 +28,7 @@ DEADLINE_S = 0.4
 _HOARD_BYTES = 2 * MEMORY_BYTES
 _BLOCK = 4 << 20
 _SPIN_S = 3.0 * CPU_S
+_PLACE = ctypes.create_string_buffer(64)
 _TRIAL = 300
 _TRIALS = 5
 
@@ -71,7 +77,21 @@ def _break_down(machine: Machine, arguments: Arguments) -> bytes:
     return b"done"
 
 
+def _remember(machine: Machine, arguments: Arguments) -> bytes:
+    """Brings out what lies in the zygote's memory, at a place that all its cells know, and leaves something there."""
+    found = _PLACE.value
+    if "content" in arguments:
+        _PLACE.value = text(arguments, "content").encode()
+    return found
+
+
 # Targets, outside.
+
+
+@contextmanager
+def _leftover(scene: Scene) -> Iterator[Target]:
+    left = secrets.token_hex(8)
+    yield Target({}, lambda answer: left.encode() in answer.loot, before={"content": left})
 
 
 @contextmanager
@@ -111,6 +131,7 @@ ATTACKS = (
         _spin_deaf,
         (Layer.SECCOMP, Guard.DEADLINE, Layer.RLIMITS),
     ),
+    Attack("find what an earlier request left in memory", _leftover, _remember, (Guard.OWN_PROCESS,)),
     Attack("overflow the stack", _pool, _overflow, (Guard.OWN_PROCESS,)),
     Attack("read where nothing is", _pool, _read_nothing, (Guard.OWN_PROCESS,)),
     Attack("execute what is no instruction", _pool, _break_down, (Guard.OWN_PROCESS,)),

@@ -22,7 +22,7 @@ from typing import Any
 
 from jail import capabilities, namespaces, syscalls
 from jail.attacks import CATALOGUE, replies, resources
-from jail.attacks.attack import SWITCHES, Answer, Attack, Barrier, Guard, Scene
+from jail.attacks.attack import SWITCHES, Answer, Arguments, Attack, Barrier, Cells, Guard, Scene
 from jail.attacks.job import KEEPSAKE, LOOT, NOT_HERE, REFUSED
 from jail.attacks.machine import NotHereError
 from jail.attacks.victim import SECRET
@@ -31,11 +31,15 @@ from jail.layers import Layer
 from jail.pool import Pool
 from jail.result import Status
 from jail.run import Run
-from jail.spec import Layers, Limits, ZygoteSpec
+from jail.spec import SCRATCH, Layers, Limits, Program, ZygoteSpec
 
+_PROGRAM = os.path.realpath("/bin/sh")
+"""What a program's cells may execute: it need not do anything."""
 _ROOM = "size=32m,nr_inodes=512,mode=755"
-_TIMEOUT_S = 20.0
-_SETTLE_S = 20.0
+_MOST_POOLS = 16
+_TIMEOUT_S = 90.0
+"""Of an attack that no deadline is to stop: on a busy machine it takes its time, and must not be cut short."""
+_SETTLE_S = 60.0
 _SETTLE_STEP_S = 0.005
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _IFREQ = struct.Struct("16sh14x")
@@ -62,8 +66,13 @@ class Stage:
 
     def __init__(self, folder: Path, given_up: frozenset[Barrier]) -> None:
         self._folder = folder
-        self._pools: dict[frozenset[Barrier], Pool] = {}
-        self._neighbours = self._make(given_up)
+        self._shelf = folder / "shelf"
+        self._scratch = folder / "scratch"
+        for made in (self._shelf, self._scratch):
+            made.mkdir()
+            made.chmod(0o777)
+        self._pools: dict[tuple[Cells, frozenset[Barrier]], Pool] = {}
+        self._neighbours = self._make(Cells.PLAIN, given_up)
         self._keeper = 0
 
     async def open(self) -> None:
@@ -77,43 +86,65 @@ class Stage:
 
     async def attempt(self, attack: Attack, off: frozenset[Barrier]) -> Attempt:
         """Have a cell behind all barriers but those try it. Raises `JailError`."""
-        pool = await self._pool(off)
-        scene = Scene(self._folder, pool, await self._neighbour())
+        pool = await self._pool(attack.cells, off)
+        zygote, neighbour = await self._neighbour()
+        scratch = self._scratch if Layer.MOUNTS in off else Path(SCRATCH)
+        scene = Scene(self._folder, pool, neighbour, zygote, self._shelf, scratch)
         deadline = Guard.DEADLINE in attack.barriers and Guard.DEADLINE not in off
         try:
             with attack.aim(scene) as target:
-                request = attack.name.encode(), json.dumps(target.arguments).encode()
-                async with pool.run(*request, timeout_s=resources.DEADLINE_S if deadline else _TIMEOUT_S) as run:
-                    payloads = tuple([payload async for payload in run])
-                if run.ended is not None:
-                    await asyncio.shield(run.ended)
-                answer = _answer(run, payloads)
+                timeout_s = resources.DEADLINE_S if deadline else _TIMEOUT_S
+                if target.before is not None:
+                    await self._request(pool, attack, target.before, timeout_s)
+                    await self._settle(pool)
+                answer = await self._request(pool, attack, target.arguments, timeout_s)
                 reached = target.reached(answer)
         except NotHereError as error:
             return Attempt(Outcome.NOT_HERE, str(error))
         await self._settle(pool)
-        last = payloads[-1] if payloads else b""
+        last = answer.payloads[-1] if answer.payloads else b""
         if last.startswith(NOT_HERE):
             return Attempt(Outcome.NOT_HERE, last[1:].decode())
         return Attempt(Outcome.REACHED if reached else Outcome.STOPPED, _how(answer, last, reached=reached))
 
-    async def _pool(self, off: frozenset[Barrier]) -> Pool:
-        key = off - {Guard.DEADLINE}
-        if key not in self._pools:
-            pool = self._make(key)
-            await pool.start()
-            self._pools[key] = pool
-        return self._pools[key]
+    @staticmethod
+    async def _request(pool: Pool, attack: Attack, arguments: Arguments, timeout_s: float) -> Answer:
+        """What came of one cell's doing the deed, once it is reaped."""
+        async with pool.run(attack.name.encode(), json.dumps(arguments).encode(), timeout_s=timeout_s) as run:
+            payloads = tuple([payload async for payload in run])
+        if run.ended is not None:
+            await asyncio.shield(run.ended)
+        return _answer(run, payloads)
 
-    def _make(self, off: frozenset[Barrier]) -> Pool:
+    async def _pool(self, cells: Cells, off: frozenset[Barrier]) -> Pool:
+        """The pool for that; of many, those that were used last are kept: all would not fit inside the fence."""
+        key = (cells, off - {Guard.DEADLINE})
+        pool = self._pools.pop(key, None)
+        if pool is None:
+            if len(self._pools) >= _MOST_POOLS:
+                await self._pools.pop(next(iter(self._pools))).close()
+            pool = self._make(*key)
+            await pool.start()
+        self._pools[key] = pool  # the last in order
+        return pool
+
+    def _make(self, cells: Cells, off: frozenset[Barrier]) -> Pool:
         unbounded = Guard.REPLY_BOUND in off
+        program = None
+        if cells is Cells.PROGRAM:
+            # Behind Landlock, but not in a root of its own, a cell would have the host's files below its scratch.
+            scratch_bytes = 0 if Layer.MOUNTS in off and Layer.LANDLOCK not in off else resources.SCRATCH_BYTES
+            program = Program(_PROGRAM, (str(self._shelf),), scratch_bytes=scratch_bytes)
         spec = ZygoteSpec(
             "jail.attacks.job:Attacker",
             {KEEPSAKE: str(self._folder / KEEPSAKE)},
+            policy="base" if program is None else "program",
             environment={SECRET: os.environ[SECRET]} if Guard.ENVIRONMENT in off else {},
+            program=program,
         )
         limits = Limits(
             memory_bytes=resources.MEMORY_BYTES,
+            pids=1 if program is None else resources.PROCESSES,
             cpu_s=resources.CPU_S,
             reply_bytes=16 * replies.REPLY_BYTES if unbounded else replies.REPLY_BYTES,
         )
@@ -121,12 +152,12 @@ class Stage:
         # The stage's own processes are in a group beside those of the pools: jail.attacks.fence.
         return Pool(spec, limits, busy=1, idle=1, layers=Layers(layers, cgroup_parent=".."))
 
-    async def _neighbour(self) -> int:
-        """Process id of an idle cell of the pool that no attack comes from."""
+    async def _neighbour(self) -> tuple[int, int]:
+        """Process ids of the zygote, and of an idle cell, of the pool that no attack comes from."""
         await self._settle(self._neighbours)
         (zygote,) = _children(self._keeper)
         (cell,) = _children(zygote)
-        return cell
+        return zygote, cell
 
     @staticmethod
     async def _settle(pool: Pool) -> None:

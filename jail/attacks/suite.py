@@ -21,8 +21,10 @@ from jail.errors import ZygoteError
 from jail.layers import Layer
 from jail.result import Status
 
+_ROOM = "/var/tmp"
+"""Not /tmp, which cells with a program have one of their own of."""
 _OPEN_S = 60.0
-_ATTEMPT_S = 60.0
+_ATTEMPT_S = 240.0
 _CLOSE_S = 20.0
 
 EVERYTHING: frozenset[Barrier] = frozenset(Layer) - {Layer.USER_NAMESPACE} | SWITCHES
@@ -87,7 +89,7 @@ class Suite:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cloister-stage-"))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cloister-stage-", dir=_ROOM))
             fence = stack.enter_context(Fence(self._cgroup_parent))
             self.cgroup = fence.name
             self._channel, theirs = socket.socketpair()

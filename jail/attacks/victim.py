@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 SECRET = "CLOISTER_ATTACK_SECRET"
-_NOTICE_S = 2.0
+_NOTICE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)

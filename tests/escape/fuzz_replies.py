@@ -9,14 +9,17 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["jail.wire", "server.replies"]):
-    from jail import wire
-    from server import replies
-
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2
 from server.errors import CloisterError
-from server.replies import ReplyChecker
+
+# The loader of an editable installation keeps atheris from seeing which ways are taken: it would fuzz blindly. Without
+# it modules come from PYTHONPATH.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
+
+with atheris.instrument_imports(include=["jail.wire", "server.replies"]):
+    from jail import wire
+    from server import replies
 
 _MOST = 1 << 20
 _TASK = cell_pb2.Task(
@@ -27,7 +30,7 @@ _READY = wire.head(wire.Kind.READY, 2) + b"{}"
 
 def one(data: bytes) -> None:
     """As frames first, in pieces; and as one message."""
-    parser, checker = wire.ReplyParser(_MOST), ReplyChecker(_TASK)
+    parser, checker = wire.ReplyParser(_MOST), replies.ReplyChecker(_TASK)
     middle = len(data) // 2
     try:
         for piece in (_READY, data[:middle], data[middle:]):

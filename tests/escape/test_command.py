@@ -20,7 +20,14 @@ def test_it_runs_the_attacks_that_are_named_and_says_what_stopped_them() -> None
     done = CliRunner().invoke(app, ["attack", "make a user namespace", "map code", "--json"])
     assert done.exit_code == 0, done.output
     found = {each["attack"]: each for each in json.loads(done.stdout)}
-    assert found.keys() == {"make a user namespace", "map code"}
+    assert found.keys() == {
+        "make a user namespace",
+        "map code",
+        "program: make a user namespace",
+        "program: make a user namespace by clone",
+        "program: map code",
+        "program: map code that it wrote",
+    }
     assert (found["map code"]["stopped_by"], found["map code"]["second"]) == ("seccomp", "process")
     assert found["make a user namespace"]["second"] is None
     assert all(each["stopped"] for each in found.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -161,6 +162,43 @@ def test_servers_that_start_together_leave_each_other_their_groups(tmp_path: Pat
             done.set()
         for other in others:
             other.result()
+
+
+def test_a_group_that_a_server_starting_beside_took_for_a_dead_ones_is_made_again(
+    parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = cgroups._lock
+    taken: list[Path] = []
+
+    def late(group: Path) -> int | None:
+        if not taken:
+            taken.append(group)
+            shutil.rmtree(group)
+        return lock(group)
+
+    monkeypatch.setattr(cgroups, "_lock", late)
+    tree = Tree([parent], unified=True)
+    tree.prepare([])
+    assert taken == [parent / tree.name]
+    assert taken[0].exists()
+    tree.close()
+
+
+def test_groups_are_found_by_name_while_others_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "_HIERARCHIES", str(tmp_path))
+    for path in ("memory/a/cloister-1/7", "cpu/a/cloister-1", "cpu/b/cloister-2"):
+        (tmp_path / path).mkdir(parents=True)
+    walk = os.walk
+
+    def vanishing(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in walk(top):
+            if "b" in found[1]:
+                shutil.rmtree(tmp_path / "cpu/b")
+            yield found
+
+    monkeypatch.setattr(cgroups.os, "walk", vanishing)
+    assert set(cgroups.groups("cloister-1")) == {tmp_path / "memory/a/cloister-1", tmp_path / "cpu/a/cloister-1"}
+    assert cgroups.groups("cloister-2") == []
 
 
 def test_a_missing_control_file_is_named(parent: Path) -> None:

@@ -88,7 +88,7 @@ async def test_a_cell_that_spins_is_killed_at_the_deadline(pool: Pool) -> None:
     started = asyncio.get_running_loop().time()
     result, _, _ = await ask(pool, "spin", timeout_s=0.3)
     assert result.status is Status.TIMEOUT
-    assert asyncio.get_running_loop().time() - started < 3
+    assert asyncio.get_running_loop().time() - started < 15  # its CPU limit would take longer
     await settled(pool)
 
 
@@ -101,13 +101,11 @@ async def test_a_cell_that_spins_is_killed_at_its_cpu_limit() -> None:
 
 async def test_the_deadline_counts_while_no_cell_is_free() -> None:
     async with running_pool(busy=1, idle=1) as pool:
-        spinning = asyncio.create_task(ask(pool, "spin", timeout_s=1.5))
-        await asyncio.sleep(0.1)
-        result, _, run = await ask(pool, "echo late", timeout_s=0.2)
+        async with pool.run(b"spin", b"", timeout_s=60):
+            result, _, run = await ask(pool, "echo late", timeout_s=0.2)
         assert result.status is Status.TIMEOUT
         assert run.set_up is None
         assert run.waited_s >= 0.19
-        await spinning
 
 
 async def test_leaving_early_kills_the_cell(pool: Pool) -> None:
@@ -157,18 +155,25 @@ async def test_what_libraries_print_goes_nowhere(pool: Pool, capfd: pytest.Captu
 async def test_an_idle_cell_that_dies_is_replaced(pool: Pool) -> None:
     before = cells()
     os.kill(before[0], signal.SIGKILL)
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while before[0] in cells():
+            await asyncio.sleep(0.02)
     await settled(pool)
-    assert cells() != before
     result, _, _ = await ask(pool, "echo still")
     assert result.status is Status.OK
 
 
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process in user mode."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[11]) / os.sysconf("SC_CLK_TCK")
+
+
 async def test_a_cell_killed_from_outside_says_so(pool: Pool) -> None:
-    async with pool.run(b"spin", b"", timeout_s=30) as run:
-        await asyncio.sleep(0.1)
-        busy = max(cells(), key=lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[11]))
-        os.kill(busy, signal.SIGKILL)
+    async with pool.run(b"spin", b"", timeout_s=60) as run:
+        # The first that uses as much CPU as no cell's set-up does.
+        while not (busy := [pid for pid in cells() if cpu_s(pid) > 0.5]):
+            await asyncio.sleep(0.05)
+        os.kill(busy[0], signal.SIGKILL)
         assert [payload async for payload in run] == []
     assert run.result is not None
     assert run.result.status is Status.KILLED
@@ -184,7 +189,7 @@ async def test_a_lost_zygote_ends_its_requests_and_comes_back(pool: Pool) -> Non
     assert not pool.healthy
     refused, _, _ = await ask(pool, "echo soon")
     assert refused.status is Status.ZYGOTE_LOST
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while pool.idle_cells < 2:
             await asyncio.sleep(0.05)
     assert pool.healthy

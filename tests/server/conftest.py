@@ -20,7 +20,7 @@ from server.settings import LogFormat, Settings
 MIB = 1024 * 1024
 
 
-def tiny(name: str = "tiny", **kwargs: float | bool) -> EngineEntry:
+def tiny(name: str = "tiny", **kwargs: float | bool | str) -> EngineEntry:
     return EngineEntry(
         name=name,
         version="1.0",

@@ -49,12 +49,16 @@ def _quad(left: float, top: float, right: float, bottom: float) -> ocr_pb2.Quad:
 
 
 class TinyJob:
-    def __init__(self, load_s: float = 0.0, broken: bool = False) -> None:
+    def __init__(self, load_s: float = 0.0, broken: bool = False, load_until: str = "") -> None:
+        """``load_until`` names a file that is waited for."""
         self._load_s = float(load_s)
         self._broken = broken
+        self._load_until = load_until
 
     def load(self) -> None:
         time.sleep(self._load_s)
+        while self._load_until and not os.path.exists(self._load_until):
+            time.sleep(0.05)
         if self._broken:
             raise RuntimeError("the tiny engine is broken")
 
