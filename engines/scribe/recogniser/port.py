@@ -1,6 +1,6 @@
 """PyTorch's weights rebuilt as a frozen TensorFlow graph; BatchNorm is folded into the convolutions.
 
-The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 2, CLASSES), w being 256 or 128. It has no
+The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 4, CLASSES), w being 256 or 128. It has no
 control flow: the LSTM runs as `BlockLSTMV2`, one operation for the whole sequence, which the single-threaded executor
 accepts.
 """
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.scribe.batchnorm import Weights, folded
-from engines.scribe.recogniser.alphabet import CLASSES
 from engines.scribe.recogniser.precision import Precision
 
 if TYPE_CHECKING:
@@ -29,10 +28,7 @@ CONVOLUTIONS = (
 )
 FEATURES = CONVOLUTIONS[-1][0]
 HIDDEN = 112
-SHARES = 2
-"""Steps of the output for each step of the LSTM. CTC needs one for each character and one between equal ones: the "ll"
-or "tt" of small print is narrower than three steps of the LSTM."""
-COLUMNS = 4 // SHARES
+COLUMNS = 4
 """Window columns for each step of the output, px."""
 LEAST_RANGE = 24.0
 """Grey levels between a window's darkest and lightest pixel that are stretched at most: below, a window is nearly
@@ -63,8 +59,7 @@ def graph(weights: Weights, precision: Precision = Precision.FLOAT32) -> tf.comp
         head = tf.cast(weights["head.weight"].T, number)
         flat = tf.nn.bias_add(tf.cast(tf.matmul(tf.cast(states, number), head), tf.float32), weights["head.bias"])
         shape = tf.shape(sequence)
-        rows = tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2))
-        tf.reshape(rows, (shape[1], SHARES * shape[0], CLASSES), name="logits")
+        tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
     return made.as_graph_def()
 
 

@@ -15,7 +15,7 @@ from engines.scribe import session
 from engines.scribe.batchnorm import Weights
 from engines.scribe.recogniser import port
 from engines.scribe.recogniser.alphabet import CHARACTERS
-from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.precision import Precision, fastest
 from engines.scribe.windows import HEIGHT, WIDTH, Reading
 
@@ -67,12 +67,12 @@ class Recogniser:
                 chosen = places[start : start + size]
                 start += size
                 logits = self.logits(np.ascontiguousarray(pixels[chosen, :, :width]))
-                for place, reading in zip(chosen, greedy(logits, port.COLUMNS, self.card.temperature), strict=True):
+                for place, reading in zip(chosen, decoded(logits, port.COLUMNS, self.card.temperature), strict=True):
                     readings[place] = reading
         return [reading for reading in readings if reading is not None]
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The net's output float32 (n, w / 2, classes) for windows uint8 (n, HEIGHT, w)."""
+        """The net's output float32 (n, w / 4, classes) for windows uint8 (n, HEIGHT, w)."""
         result: NDArray[np.float32] = self._run(pixels)
         return result
 

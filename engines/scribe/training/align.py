@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, encode
-from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training.loss import fold
 from engines.scribe.training.net import WordNet, load
@@ -26,8 +26,6 @@ from engines.scribe.training.real import RealLine, lines
 from engines.scribe.training.settings import RUNS
 from engines.scribe.windows import HEIGHT, WIDTH
 
-_STRIDE = 4
-"""The net takes lines of a multiple of this many columns."""
 _LONGEST = 1200
 _FIT = WIDTH - 6
 _SURE = 0.5
@@ -118,7 +116,7 @@ def main() -> None:
     net.eval()
     found = [line for line in lines() if not line.held]
     widths = [
-        max(16, _STRIDE * round(line.pixels.shape[1] * HEIGHT / line.pixels.shape[0] / _STRIDE)) for line in found
+        max(16, COLUMNS * round(line.pixels.shape[1] * HEIGHT / line.pixels.shape[0] / COLUMNS)) for line in found
     ]
     order = [i for i in np.argsort(widths) if widths[i] <= _LONGEST and (widths[i] > WIDTH or not given.only_long)]
     out = Path(RUNS / given.run / "cuts.partial")
@@ -135,7 +133,7 @@ def main() -> None:
                 batch[row] = np.uint8(np.median(window))
                 batch[row, :, : widths[i]] = window
             logits = net(torch.from_numpy(batch))
-            readings = greedy(logits.numpy(), COLUMNS)
+            readings = decoded(logits.numpy(), COLUMNS)
             scores = fold(logits.log_softmax(-1)).numpy()
             for row, i in enumerate(some):
                 line = found[i]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.real import lines, plain
@@ -102,7 +102,7 @@ def main() -> None:
     with (RUNS / given.run / "cases.jsonl").open("w") as file, torch.no_grad():
         for at in range(0, len(found), 32):
             some = found[at : at + 32]
-            readings = greedy(net(torch.from_numpy(np.stack([window for _, window in some]))).numpy(), COLUMNS)
+            readings = decoded(net(torch.from_numpy(np.stack([window for _, window in some]))).numpy(), COLUMNS)
             for (line, window), reading in zip(some, readings, strict=True):
                 if reading.text.upper() != line.text:
                     continue

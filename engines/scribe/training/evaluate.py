@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from engines.scribe.recogniser.decode import greedy
+from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.settings import RUNS, SHARDS
@@ -47,7 +47,7 @@ def read(net: nn.Module, shard: Shard, device: torch.device, most: int) -> list[
     readings = []
     for i in range(0, min(most, len(shard.texts)), 64):
         logits = net(torch.from_numpy(shard.windows[i : min(i + 64, most)].copy()).to(device))
-        readings += greedy(logits.cpu().numpy(), COLUMNS)
+        readings += decoded(logits.cpu().numpy(), COLUMNS)
     return readings
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.scribe.recogniser.alphabet import CLASSES
-from engines.scribe.recogniser.port import COLUMNS, CONVOLUTIONS, FEATURES, HIDDEN, LEAST_RANGE, SHARES
+from engines.scribe.recogniser.port import CONVOLUTIONS, FEATURES, HIDDEN, LEAST_RANGE
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -41,30 +41,22 @@ class WordNet(nn.Module):
         self.features = nn.Sequential(*layers)
         self.lstm = nn.LSTM(FEATURES, HIDDEN, bidirectional=True, batch_first=True)
         self.drop = nn.Dropout(0.1)
-        self.head = nn.Linear(2 * HIDDEN, SHARES * CLASSES)
+        self.head = nn.Linear(2 * HIDDEN, CLASSES)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, 32, 256) to logits float32 (n, 128, CLASSES)."""
+        """uint8 (n, 32, 256) to logits float32 (n, 64, CLASSES)."""
         ink = normalise(pixels).to(memory_format=torch.channels_last)
         features = self.features(ink).squeeze(2).transpose(1, 2)
         states, _ = self.lstm(features)
         logits: Tensor = self.head(self.drop(states))
-        return logits.reshape(len(pixels), pixels.shape[2] // COLUMNS, CLASSES)
+        return logits
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """A `WordNet`'s state from a run's .pt, or from the .npz that ships.
-
-    Weights of a time when the LSTM's step was the output's too say the same in each of its shares: what they read stays
-    the same until it is trained.
-    """
-    if path.suffix == ".npz":
-        state = WordNet().state_dict()  # .npz has no counts of batches
-        with np.load(path, allow_pickle=False) as arrays:
-            state |= {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    else:
-        state = torch.load(path, weights_only=True)
-    for name in ("head.weight", "head.bias"):
-        if len(state[name]) == CLASSES:
-            state[name] = torch.cat([state[name]] * SHARES)
-    return state
+    """A `WordNet`'s state from a run's .pt, or from the .npz that ships."""
+    if path.suffix != ".npz":
+        state: dict[str, Tensor] = torch.load(path, weights_only=True)
+        return state
+    with np.load(path, allow_pickle=False) as arrays:
+        # It has no counts of batches.
+        return WordNet().state_dict() | {name: torch.from_numpy(arrays[name]) for name in arrays.files}

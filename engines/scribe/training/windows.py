@@ -106,8 +106,8 @@ class Maker:
         truth = _visible(text, line.edges, start, end)
         if (
             not truth
-            or _steps(truth) > WIDTH // COLUMNS - 8
-            or (len(truth) > 2 and (end - start) * HEIGHT / strip * aspect / len(truth) < 4.6)
+            or _steps(truth) > WIDTH // COLUMNS - 4
+            or (len(truth) > 2 and (end - start) * HEIGHT / strip * aspect / _steps(truth) < 4.6)
         ):
             return None
         a, b = max(0, int(start - unit)), min(ink.shape[1], int(end + unit) + 1)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, CLASSES, case_pairs, encode, knows
-from engines.scribe.recogniser.decode import greedy, log_softmax
+from engines.scribe.recogniser.decode import decoded, log_softmax
 
 
 def logits(path: str, probability: float = 0.9) -> NDArray[np.float32]:
@@ -23,20 +23,20 @@ def logits(path: str, probability: float = 0.9) -> NDArray[np.float32]:
 
 
 def test_repeats_merge_and_a_blank_between_them_keeps_both() -> None:
-    assert greedy(logits("hh_e_ll_l_o"), 4)[0].text == "hello"
+    assert decoded(logits("hh_e_ll_l_o"), 4)[0].text == "hello"
 
 
 def test_a_character_stands_at_the_centre_of_its_most_probable_step() -> None:
     out = logits("_aaa_b_")
     out[0, 2, encode("a")[0]] = 9.0
-    reading = greedy(out, 4)[0]
+    reading = decoded(out, 4)[0]
     assert reading.columns.tolist() == [10.0, 22.0]
     assert reading.probabilities[0] > 0.99
     assert reading.probabilities[1] == pytest.approx(0.9, abs=1e-4)
 
 
 def test_spaces_inside_are_kept_and_those_at_the_ends_dropped() -> None:
-    reading = greedy(logits("_ _a_ _b_ "), 4)[0]
+    reading = decoded(logits("_ _a_ _b_ "), 4)[0]
     assert reading.text == "a b"
     assert reading.columns.tolist() == [14.0, 22.0, 30.0]
     assert len(reading.probabilities) == 3
@@ -44,7 +44,7 @@ def test_spaces_inside_are_kept_and_those_at_the_ends_dropped() -> None:
 
 @pytest.mark.parametrize("path", ["____", "_ __"])
 def test_nothing_but_blanks_and_spaces_is_empty_text(path: str) -> None:
-    reading = greedy(logits(path), 4)[0]
+    reading = decoded(logits(path), 4)[0]
     assert reading.text == ""
     assert reading.columns.shape == reading.probabilities.shape == (0,)
     assert 0 < reading.confidence <= 1
@@ -65,21 +65,21 @@ def every_path(out: NDArray[np.float32], text: str) -> float:
 def test_confidence_is_the_texts_probability_over_all_its_alignments(path: str) -> None:
     out = logits(path, 0.6)
     out += np.random.default_rng(1).normal(0, 0.5, out.shape).astype(np.float32)
-    reading = greedy(out, 4)[0]
+    reading = decoded(out, 4)[0]
     assert reading.confidence == pytest.approx(every_path(out, reading.text), rel=1e-5)
-    assert greedy(out, 4, temperature=2.0)[0].confidence == pytest.approx(reading.confidence**0.5, rel=1e-5)
+    assert decoded(out, 4, temperature=2.0)[0].confidence == pytest.approx(reading.confidence**0.5, rel=1e-5)
 
 
 def test_texts_of_different_lengths_in_one_batch_keep_their_own_confidence() -> None:
     batch = np.concatenate([logits("ab_cd"), logits("_____"), logits("__a__")])
-    together = greedy(batch, 4)
-    apart = [greedy(row[None], 4)[0] for row in batch]
+    together = decoded(batch, 4)
+    apart = [decoded(row[None], 4)[0] for row in batch]
     assert [r.text for r in together] == ["abcd", "", "a"]
     assert [r.confidence for r in together] == pytest.approx([r.confidence for r in apart])
 
 
 def test_no_windows_give_no_readings() -> None:
-    assert greedy(np.zeros((0, 64, CLASSES), np.float32), 4) == []
+    assert decoded(np.zeros((0, 64, CLASSES), np.float32), 4) == []
 
 
 def test_every_character_has_a_class_of_its_own_and_none_is_the_blank() -> None:
