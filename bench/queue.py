@@ -39,7 +39,7 @@ from cloister.v1 import ocr_pb2
 from server.errors import Reason
 from server.queue.job import Job, State
 from server.queue.opening import Queue
-from server.settings import Queue as QueueSettings
+from server.queue.settings import Queue as QueueSettings
 
 _WORKERS = 2
 _DAMAGED_EVERY = 100
@@ -79,6 +79,11 @@ class Process:
     def restart(self) -> None:
         self.kill()
         self.start()
+
+    def keep_running(self) -> None:
+        """Start it anew where it has ended by itself, as whatever supervises it would."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +198,10 @@ def _restart_server(server: Process, address: str) -> None:
         health = health_pb2_grpc.HealthStub(channel)
         while time.monotonic() < deadline:
             try:
-                answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True)
+                answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5)
             except grpc.RpcError:
+                server.keep_running()
+                time.sleep(0.5)
                 continue
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -120,9 +120,10 @@ async def running(
     metrics, lineup, quotas = Metrics(), Lineup(), Quotas(settings.quotas)
     tracer = tracer or tracing.tracer(settings.tracing)
     ocr = OcrService(settings, log, metrics, tracer)
-    jobs = _jobs(settings, entries, log)
-    names = (service.NAME, *((job_service.NAME,) if jobs is not None else ()))
-    health = Health(names, [entry.name for entry in entries])
+    jobs = _jobs(settings, lambda: [host.entry for host in lineup] or entries, log)
+    health = Health(
+        (service.NAME, *((job_service.NAME,) if jobs is not None else ())), [entry.name for entry in entries]
+    )
     await health.start()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracer.close)
@@ -348,7 +349,9 @@ def _shadow(
     )
 
 
-def _jobs(settings: Settings, entries: Iterable[EngineEntry], log: FilteringBoundLogger) -> JobService | None:
+def _jobs(
+    settings: Settings, entries: Callable[[], Iterable[EngineEntry]], log: FilteringBoundLogger
+) -> JobService | None:
     if not settings.queue.serve:
         return None
     return JobService(Queue.opened(settings.queue), entries, settings.limits.document_bytes, log)

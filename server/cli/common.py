@@ -14,12 +14,11 @@ import typer
 from rich.console import Console
 
 from jail.errors import JailError
-from server import app, telemetry
+from server import app, hosted, telemetry
 from server.access import SYSTEM, Access, AccessError
 from server.async_client import AsyncClient
-from server.door.settings import Audit, Authentication, Tls
 from server.errors import CloisterError
-from server.settings import Settings, SettingsError, Shadow, load
+from server.settings import SettingsError, Shadow, load
 
 STDIN = "-"
 
@@ -92,7 +91,7 @@ async def connected(
         return
     with tempfile.TemporaryDirectory(prefix="cloister-") as folder:
         # The folder is ours alone (mode 0700), and so is the socket in it.
-        private = _listening_at(settings, f"unix:{folder}/socket")
+        private = hosted.private(settings, f"unix:{folder}/socket")
         if engines:
             private = private.model_copy(update={"engines": engines, "default_engine": "", "shadow": Shadow()})
         async with (
@@ -117,10 +116,3 @@ def read_document(name: str) -> bytes:
     if name == STDIN:
         return typer.get_binary_stream("stdin").read()
     return Path(name).read_bytes()
-
-
-def _listening_at(settings: Settings, address: str) -> Settings:
-    """Settings of a server for ourselves alone, at an address that nobody else can reach: no credentials, no TLS."""
-    listen = settings.listen.model_copy(update={"address": address})
-    ours = {"listen": listen, "tls": Tls(), "authentication": Authentication(), "audit": Audit()}
-    return settings.model_copy(update=ours)

@@ -9,8 +9,10 @@ import typer
 from structlog.typing import FilteringBoundLogger
 
 from server import telemetry
+from server.access import Access
 from server.cli.common import ConfigOption, explained
 from server.cli.queue import queued
+from server.hosted import hosted
 from server.memory import give_back_large_blocks
 from server.settings import Settings, load
 
@@ -39,12 +41,14 @@ def worker(
 
 def _work(settings: Settings, address: str, log: FilteringBoundLogger, *, until_idle: bool) -> None:
     # Celery is loaded where there is work for it alone.
-    from server.queue.hosted import hosted
     from server.queue.worker import work
 
     with ExitStack() as stack:
-        own = telemetry.logger(settings.log.format, quiet=True)
-        code = work(settings, address or stack.enter_context(hosted(settings, own)), log, until_idle=until_idle)
+        access = None
+        if not address:
+            own = telemetry.logger(settings.log.format, quiet=True)
+            address, access = stack.enter_context(hosted(settings, own)), Access()
+        code = work(settings, address, log, access=access, until_idle=until_idle)
     if code:
         raise typer.Exit(code)
 

@@ -9,8 +9,9 @@ from threading import Event
 from structlog.typing import FilteringBoundLogger
 
 from cloister.v1 import ocr_pb2
+from server.access import AccessError
 from server.client import Client
-from server.errors import CloisterError, OverloadedError, Reason
+from server.errors import CloisterError, CredentialError, OverloadedError, Reason
 from server.queue.keeper import End, Hold, Keeper
 from server.queue.leases import Claim, Failure, Leases
 from server.queue.store import Store
@@ -57,6 +58,8 @@ class Attempts:
                 self._try(claim, hold)
             except CloisterError as error:
                 self._failed(claim, hold, error)
+            except AccessError as error:
+                self._failed(claim, hold, CredentialError(Reason.NO_CREDENTIAL, str(error)))
             except FileNotFoundError:
                 self._bury(claim, Failure(Reason.DOCUMENT_LOST, f"{claim.document} is not in {self._store.place}"))
             except OSError as error:
@@ -82,12 +85,16 @@ class Attempts:
     def _recognize(self, document: bytes, options: ocr_pb2.RecognizeOptions, hold: Hold) -> ocr_pb2.RecognizeResponse:
         """What `Recognize` would answer, by way of a stream, which can be cancelled from another thread."""
         response = ocr_pb2.RecognizeResponse()
+        context = ocr_pb2.RequestContext()
+        context.CopyFrom(options.context)
+        # Whoever waits at a screen goes first.
+        context.priority = context.priority or ocr_pb2.PRIORITY_BATCH
         call = self._client.stream(
             document,
             engine=options.engine,
             outputs=options.outputs,
             pdf=options.pdf,
-            context=options.context,
+            context=context,
             deadline_s=self._deadline_s,
         )
         with call as pages:

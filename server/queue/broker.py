@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from server.queue import folder
 from server.queue.relay import BrokerError
-from server.settings import Queue as QueueSettings
+from server.queue.settings import Queue as QueueSettings
 from server.settings import SettingsError
 
 READ = "cloister.read"

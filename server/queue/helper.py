@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from server.settings import Queue as QueueSettings
+from server.queue.settings import Queue as QueueSettings
 
 _LOCK = "worker.lock"
 _LOG = "worker.log"

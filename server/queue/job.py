@@ -96,5 +96,9 @@ def reading_key(document_digest: str, options: ocr_pb2.RecognizeOptions, engines
 
 
 def engines_of(named: str, known: Iterable[tuple[str, str, str]]) -> str:
-    """The engine ``named``, or all that may be chosen from where none is: (name, version, version of the model)."""
-    return "\n".join(" ".join(engine) for engine in sorted(known) if named in ("", engine[0]))
+    """The engine ``named``, or all that may be chosen from where none is: (name, version, version of the model).
+
+    NAME@stable and NAME@canary stand for both: which is which may change until the document is read.
+    """
+    name = named.partition("@")[0]
+    return "\n".join(" ".join(engine) for engine in sorted(known) if name in ("", engine[0]))

@@ -30,16 +30,16 @@ _BUSY_S = 30.0
 _BATCH = 500
 
 
+def unknown(id_: str) -> JobError:
+    return JobError(Reason.UNKNOWN_JOB, f"there is no job {id_} here; it may have been forgotten since")
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """What nothing refers to any more: names in the store."""
 
     documents: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
-
-
-def unknown(id_: str) -> JobError:
-    return JobError(Reason.UNKNOWN_JOB, f"there is no job {id_} here; it may have been forgotten since")
 
 
 class Ledger:

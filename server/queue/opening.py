@@ -14,8 +14,8 @@ from server.database import DatabaseError
 from server.errors import CloisterError, DocumentError, JobError, OverloadedError, Reason, made
 from server.queue.job import Job, State, Submission, normal, reading_key
 from server.queue.ledger import Ledger
+from server.queue.settings import Queue as QueueSettings
 from server.queue.store import Store, store_at
-from server.settings import Queue as QueueSettings
 from server.settings import SettingsError
 
 

@@ -12,7 +12,7 @@ import grpc
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
-from cloister.v1 import jobs_pb2, jobs_pb2_grpc
+from cloister.v1 import jobs_pb2, jobs_pb2_grpc, ocr_pb2
 from server.catalogue import EngineEntry
 from server.database import DatabaseError
 from server.door import caller
@@ -42,13 +42,13 @@ _T = TypeVar("_T")
 
 
 class JobService(jobs_pb2_grpc.JobServiceServicer):
-    """``entries`` are the engines that documents may name; ``document_bytes`` is the most that one may have."""
+    """``entries`` gives the engines that documents may name; ``document_bytes`` is the most that one may have."""
 
     def __init__(
-        self, queue: Queue, entries: Iterable[EngineEntry], document_bytes: int, log: FilteringBoundLogger
+        self, queue: Queue, entries: Callable[[], Iterable[EngineEntry]], document_bytes: int, log: FilteringBoundLogger
     ) -> None:
         self._queue = queue
-        self._engines = [(entry.name, entry.version, entry.model_version) for entry in entries]
+        self._entries = entries
         self._document_bytes = document_bytes
         self._log = log
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="jobs")
@@ -78,13 +78,15 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                     f"the document is larger than the {limit} bytes that are taken; send it smaller or in parts",
                     {"limit": str(limit)},
                 )
-            options = request.options
-            options.context.tenant = caller.current().tenant(options.context.tenant)
-            engines = engines_of(options.engine, self._engines)
+            there = {(entry.name, entry.version, entry.model_version) for entry in self._entries()}
+            engines = engines_of(request.options.engine, there)
             if not engines:
-                known = ", ".join(name for name, _, _ in self._engines)
+                known = ", ".join(sorted({name for name, _, _ in there}))
                 why = f"there is no engine of that name here; there are: {known}"
                 raise OptionsError(Reason.UNKNOWN_ENGINE, why, {"engines": known})
+            options = ocr_pb2.RecognizeOptions()
+            options.CopyFrom(request.options)
+            options.context.tenant = caller.current().tenant(options.context.tenant)
             job = await self._off(
                 self._queue.submit,
                 request.document,
@@ -101,10 +103,10 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         async with self._call("GetJob", context):
             id_ = id_of(request.name)
             until_s = asyncio.get_running_loop().time() + request.wait.ToMilliseconds() / 1000
-            job = await self._job(id_)
+            job = await self._own(id_)
             while not job.state.ended and (left_s := until_s - asyncio.get_running_loop().time()) > 0:
                 await self._pause(min(_POLL_S, left_s))
-                job = await self._job(id_)
+                job = await self._off(self._queue.ledger.job, id_)
             answer = message(job)
             if job.state is State.SUCCEEDED:
                 answer.response.CopyFrom(await self._off(self._queue.result, job))
@@ -127,10 +129,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     ) -> jobs_pb2.ListJobsResponse:
         async with self._call("ListJobs", context):
             size = min(max(request.page_size, 0) or _PAGE, _MOST)
+            tenant = caller.current().tenant(request.tenant) or None
             found = await self._off(
                 self._queue.ledger.jobs,
                 states=states_of(request.states),
-                tenant=caller.current().tenant(request.tenant) or None,
+                tenant=tenant,
                 before=place(request.page_token),
                 limit=size + 1,
             )
@@ -140,24 +143,26 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
         async with self._call("CancelJob", context):
-            id_ = (await self._job(id_of(request.name))).id
-            job = await self._off(self._queue.ledger.cancel, id_)
+            job = await self._own(id_of(request.name))
+            job = await self._off(self._queue.ledger.cancel, job.id)
             self._log.info("job", job=job.id, state=job.state)
             return message(job)
         raise AssertionError("a call that fails is aborted")
 
-    async def _job(self, id_: str) -> Job:
-        """Raises `JobError` (UNKNOWN_JOB) where there is none that the caller's credential is for."""
+    async def _own(self, id_: str) -> Job:
+        """A job of the caller's tenant. Another's is as unknown as one that is not there: `JobError` (UNKNOWN_JOB)."""
         job = await self._off(self._queue.ledger.job, id_)
-        if caller.current().credential.tenant not in (caller.ANY_TENANT, job.tenant):
+        credential = caller.current().credential
+        if credential.tenant not in (caller.ANY_TENANT, job.tenant):
             raise unknown(id_)
+        caller.current().tenant(job.tenant)  # for the audit log
         return job
 
     async def _named(self, ids: list[str]) -> AsyncIterator[Job]:
         """Each of ``ids``, and again whenever it has changed, until all have ended."""
         told: dict[str, Job] = {}
         for id_ in ids:
-            told[id_] = await self._job(id_)
+            told[id_] = await self._own(id_)
             yield told[id_]
         while open_ := [id_ for id_, job in told.items() if not job.state.ended]:
             await self._pause(_POLL_S)

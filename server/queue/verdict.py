@@ -8,7 +8,15 @@ from enum import Enum
 
 import grpc
 
-from server.errors import CloisterError, DeadlineError, DocumentError, OptionsError, OverloadedError, TransportError
+from server.errors import (
+    CloisterError,
+    CredentialError,
+    DeadlineError,
+    DocumentError,
+    OptionsError,
+    OverloadedError,
+    TransportError,
+)
 from server.queue.leases import Claim
 from server.telemetry import Phase
 
@@ -18,7 +26,7 @@ _LONGEST_S = 60.0
 _LONGEST_REFUSAL_S = 10.0
 _JITTER = 0.5
 
-# Not the document's doing: the server is away, or does not let this worker in.
+# Not the document's doing: the server is away, or what stands before it does not let this worker in.
 _ELSEWHERE = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -63,7 +71,7 @@ def pause_s(before: int, at_least_s: float | None = None, longest_s: float = _LO
 
 
 def _is_passing(error: CloisterError) -> bool:
-    if isinstance(error, OverloadedError):
+    if isinstance(error, OverloadedError | CredentialError):
         return True
     if isinstance(error, DeadlineError):
         # Its time went by before a cell was free.

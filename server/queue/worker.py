@@ -15,6 +15,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 from structlog.typing import FilteringBoundLogger
 
+from server.access import Access
 from server.client import Client
 from server.queue import broker
 from server.queue.attempt import Attempts
@@ -29,11 +30,20 @@ _IDLE_POLL_S = 0.3
 _STORING_S = 120.0
 
 
-def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_idle: bool = False) -> int:
+def work(
+    settings: Settings,
+    server: str,
+    log: FilteringBoundLogger,
+    *,
+    access: Access | None = None,
+    until_idle: bool = False,
+) -> int:
     """Work until SIGTERM or SIGINT, then end what is in hand; or, ``until_idle``, until nothing waits.
 
-    ``server`` is the address of the OCR server. Returns an exit code: not 0 where Celery could not go on. For the main
-    thread of a process. Raises `SettingsError`.
+    ``server`` is the address of the OCR server, and ``access`` what it wants to see, by default as the environment
+    says. Documents of tenants it must let this worker hand in for each: by a key for the tenant "*". Returns an exit
+    code: not 0 where Celery could not go on. For the main thread of a process. Raises `SettingsError` and
+    `AccessError`.
     """
     section = settings.queue
     stop, done = Event(), Event()
@@ -42,7 +52,7 @@ def work(settings: Settings, server: str, log: FilteringBoundLogger, *, until_id
         stack.callback(queue.close)
         # The ledger has documents tried again. And streams that gRPC (1.85) may retry can hang, beyond their deadline,
         # where their server is killed.
-        client = stack.enter_context(Client(server, deadline_s=section.deadline_s, retries=False))
+        client = stack.enter_context(Client(server, deadline_s=section.deadline_s, access=access, retries=False))
         leases = Leases(queue.ledger.prepare(), section.lease_s)
         keeper = Keeper(leases, section.lease_s, section.deadline_s + _STORING_S, log)
         app = broker.application(section)

@@ -94,7 +94,7 @@ class Job(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"jobs/" and an id that nobody can guess."""
+    """"jobs/" and an id that nobody can guess. Other tenants' jobs are unknown to a caller whose credential is for one."""
     done: _builtins.bool
     """Whether it has ended, with `error` or with `response`."""
     @_builtins.property
@@ -207,7 +207,7 @@ class WatchJobsRequest(_message.Message):
     NAMES_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Where no names are given: only this tenant's. Stated by the caller and not verified. Empty: all."""
+    """Where no names are given: only this tenant's. Empty: all that the caller's credential is for."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -237,7 +237,7 @@ class ListJobsRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the page before."""
     tenant: _builtins.str
-    """Only this tenant's. Stated by the caller and not verified. Empty: all."""
+    """Only this tenant's. Empty: all that the caller's credential is for."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___JobState.ValueType]:
         """Only jobs in one of these states. Empty: in any."""

@@ -18,7 +18,7 @@ import grpc
 from cloister.v1 import ocr_pb2
 from server.queue.job import Job, State
 from server.queue.opening import Queue
-from server.settings import Queue as QueueSettings
+from server.queue.settings import Queue as QueueSettings
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 240.0

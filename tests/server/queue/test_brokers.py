@@ -11,7 +11,7 @@ from bench.brokers import LocalBroker, RabbitMQ, Redis
 from server.queue.broker import CeleryBroker, application
 from server.queue.job import State
 from server.queue.relay import BrokerError
-from server.settings import Queue as QueueSettings
+from server.queue.settings import Queue as QueueSettings
 from server.settings import SettingsError
 from tests.server.queue.fleet import Fleet, Server, fleet, kill, settled
 

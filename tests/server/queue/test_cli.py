@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from server.cli import app
 from server.cli.common import Exit
 from server.queue import helper
-from server.settings import Queue as QueueSettings
+from server.queue.settings import Queue as QueueSettings
 from tests.server.queue.fleet import ROOT, Server, settled
 
 pytestmark = pytest.mark.timeout(600)

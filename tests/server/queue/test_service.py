@@ -12,9 +12,20 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from cloister.v1 import jobs_pb2, jobs_pb2_grpc, ocr_pb2
+from server.access import Access
 from server.async_client import AsyncClient
 from server.calls import cloister_error
-from server.errors import CellError, DeadlineError, DocumentError, JobError, OptionsError, OverloadedError, Reason
+from server.door import keys
+from server.errors import (
+    CellError,
+    CredentialError,
+    DeadlineError,
+    DocumentError,
+    JobError,
+    OptionsError,
+    OverloadedError,
+    Reason,
+)
 from server.queue.client import JobClient
 from tests.server.conftest import Tiny, tiny_server, tiny_settings
 from tests.server.queue.fleet import fleet
@@ -163,6 +174,36 @@ async def test_watchers_are_sent_elsewhere_when_the_server_drains(folder: Path) 
         await watching
     assert raised.value.reason == Reason.SHUTTING_DOWN
     watcher.close()
+
+
+async def test_a_tenant_s_jobs_are_its_own(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    acme, globex, anyone = (keys.add(path, tenant) for tenant in ("acme", "globex", "*"))
+    settings = tiny_settings(queue={"serve": True, "folder": folder}, authentication={"keys": str(path)})
+    async with tiny_server(settings) as server:
+
+        def use() -> None:
+            clients = [JobClient(server.address, access=Access(token=key)) for key in (acme, globex, anyone)]
+            mine, theirs, all_ = clients
+            job = mine.submit(b"x")
+            assert job.metadata.tenant == "acme"
+            # The same bytes of another are another reading: nobody learns what others have.
+            assert theirs.submit(b"x").metadata.tenant == "globex"
+            for call in (theirs.job, theirs.cancel, lambda name: list(theirs.watch(name))):
+                with pytest.raises(JobError) as raised:
+                    call(job.name)
+                assert raised.value.reason == Reason.UNKNOWN_JOB
+            assert [job.name for job in mine.jobs()] == [job.name]
+            with pytest.raises(CredentialError):
+                list(theirs.jobs(tenant="acme"))
+            assert {job.metadata.tenant for job in all_.jobs()} == {"acme", "globex"}
+            assert all_.job(job.name).name == job.name
+            with JobClient(server.address, access=Access()) as nobody, pytest.raises(CredentialError):
+                nobody.submit(b"x")
+            for client in clients:
+                client.close()
+
+        await asyncio.to_thread(use)
 
 
 async def test_it_is_served_only_where_the_settings_say_so(folder: Path) -> None:

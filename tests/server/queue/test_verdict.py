@@ -16,7 +16,9 @@ def claim(attempts: int = 0, refusals: int = 0) -> Claim:
     return Claim("k", "owner", "documents/d", ocr_pb2.RecognizeOptions(), attempts, 0, refusals)
 
 
-@pytest.mark.parametrize("reason", [Reason.QUEUE_FULL, Reason.STARTING, Reason.SHUTTING_DOWN, Reason.NO_CELL])
+@pytest.mark.parametrize(
+    "reason", [Reason.QUEUE_FULL, Reason.STARTING, Reason.NO_CELL, Reason.RATE_LIMITED, Reason.CREDENTIAL_EXPIRED]
+)
 def test_a_refusal_for_now_never_counts(reason: Reason) -> None:
     judged = verdict(made(reason, ""), claim(attempts=99, refusals=99), attempts=3)
     assert judged.fate is Fate.WAITS

@@ -1,4 +1,4 @@
-"""An OCR server of a worker's own, jailed like any, that nobody else can reach."""
+"""A server for ourselves alone, jailed like any, that nobody else can reach."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from threading import Thread
 from structlog.typing import FilteringBoundLogger
 
 from server import app
-from server.settings import Settings
+from server.door.settings import Audit, Authentication, Tls
+from server.settings import Metrics, Settings
+
+
+def private(settings: Settings, address: str) -> Settings:
+    """Settings of a server for ourselves alone, at an address that nobody else can reach: no credentials, no TLS."""
+    listen = settings.listen.model_copy(update={"address": address})
+    queue = settings.queue.model_copy(update={"serve": False})
+    ours = {"listen": listen, "tls": Tls(), "authentication": Authentication(), "audit": Audit(), "queue": queue}
+    # The port for metrics may be taken by the server that the settings were written for.
+    return settings.model_copy(update={**ours, "metrics": Metrics()})
 
 
 @contextmanager
@@ -23,16 +33,14 @@ def hosted(settings: Settings, log: FilteringBoundLogger) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="cloister-") as folder:
         # The folder is ours alone (mode 0700), and so is the socket in it.
-        listen = settings.listen.model_copy(update={"address": f"unix:{folder}/socket"})
-        queue = settings.queue.model_copy(update={"serve": False})
-        private = settings.model_copy(update={"listen": listen, "queue": queue})
+        ours = private(settings, f"unix:{folder}/socket")
         loop = asyncio.new_event_loop()
         leave = asyncio.Event()
         started: Future[str] = Future()
 
         async def serve() -> None:
             try:
-                async with app.running(private, log=log) as server:
+                async with app.running(ours, log=log) as server:
                     started.set_result(server.address)
                     await leave.wait()
             except BaseException as error:
