@@ -32,7 +32,7 @@ class _Prefix:
         return self.blank + self.fired
 
 
-def search(probabilities: NDArray[np.float32]) -> tuple[tuple[int, ...], tuple[int, ...], float]:
+def search(probabilities: NDArray[np.float32], width: int = WIDTH) -> tuple[tuple[int, ...], tuple[int, ...], float]:
     """The likeliest classes of ``probabilities`` float32 (steps, classes), the step of each, and their probability."""
     beam: dict[tuple[int, ...], _Prefix] = {(): _Prefix(blank=1.0)}
     lost = 1.0
@@ -52,7 +52,7 @@ def search(probabilities: NDArray[np.float32]) -> tuple[tuple[int, ...], tuple[i
                     same.fired += prefix.fired * probability
                     before = prefix.blank
                 _at(grown, (*text, number), (*prefix.steps, step)).fired += before * probability
-        kept = sorted(grown.items(), key=lambda entry: -entry[1].probability)[:WIDTH]
+        kept = sorted(grown.items(), key=lambda entry: -entry[1].probability)[:width]
         # Long noise would end below what a float holds.
         scale = kept[0][1].probability
         lost *= scale
