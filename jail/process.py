@@ -18,6 +18,7 @@ from jail.layers import Layer
 from jail.spec import Layers, Limits, ZygoteSpec
 
 _LOAD_TIMEOUT_S = 300.0
+_CANCELLED_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 10.0
 _ERRORS: dict[str, type[JailError]] = {
     kind.__name__: kind for kind in (LoadError, RehearsalError, SpecError, ZygoteError, JailError)
@@ -148,3 +149,11 @@ class ZygoteProcess:
         except TimeoutError:
             self.kill()
             await self._reaped
+        except asyncio.CancelledError:
+            # The loop may end with who cancelled this, and nobody would reap it. It is ending: its channel is closed.
+            try:
+                self._keeper.wait(_CANCELLED_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                self._keeper.wait()
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,8 +15,10 @@ import pytest
 
 from jail.environment import zygote_environment
 from jail.layers import Layer
+from jail.process import ZygoteProcess
+from jail.spec import Layers, ZygoteSpec
 from tests.conftest import USER
-from tests.jail.conftest import cgroups, descendants
+from tests.jail.conftest import JOB, LIMITS, cgroups, descendants
 
 EXPECTED = {"echo x": "ok", "memory": "memory", "socket": "violation", "crash": "crashed", "spin": "timeout"}
 
@@ -119,3 +122,15 @@ def test_whatever_is_killed_nothing_is_left(victim: str) -> None:
             time.sleep(0.05)
         process.communicate()
     assert process.returncode == 0
+
+
+async def test_a_stop_that_is_cancelled_leaves_nothing_unreaped() -> None:
+    zygote = ZygoteProcess(ZygoteSpec(JOB), LIMITS, Layers(), lambda _message, _ends: None, lambda: None)
+    await zygote.loaded()
+    stopping = asyncio.create_task(zygote.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    # Nothing of it is there any more, not even as a zombie.
+    assert not Path(f"/proc/{zygote.pid}").exists()
