@@ -9,6 +9,9 @@ import numpy as np
 from engines.scribe.detector.fit import Lines, Regions
 from engines.scribe.detector.near import Indices, points_in_boxes
 
+DOT = 0.4
+"""A single region of less than this part of a line's height is a mark of that line, however few letters it has."""
+
 
 def stacked(dots: Regions, usual: float) -> tuple[Indices, Indices]:
     """Pairs (upper, lower) of dots that make a colon, or of bars that make an equals sign."""
@@ -68,17 +71,19 @@ def with_marks(line: Lines, marks: Regions) -> Lines:
     tall = y1[item] - y0[item]
     number = line.letters[host]
     own = np.where(origin[item] >= 0, line.letters[np.maximum(origin[item], 0)], 0)
+    # A stop of a letter's height is a line of one letter, as is the figure it stands behind.
+    dot = (own == 1) & (tall < DOT * full[host])
     fits = (
         (overlap >= np.where(own > 0, 0.5, 0.2) * tall)
         & (tall <= 1.3 * full[host])
         & (x1[item] >= line.start[host] - 2 * side[host])
         & (x0[item] <= line.end[host] + 2 * side[host])
         & (area[item] >= 0.015 * line.size[host] ** 2)
-        & (number > own)
+        & ((number > own) | (dot & (number == 1)))
         & (light[item] == line.light[host])
     )
     inside = (x1[item] - line.start[host] > -side[host]) & (line.end[host] - x0[item] > -side[host])
-    small = (own <= 3) & (number >= 2) & (tall >= 0.1 * full[host])
+    small = (own <= 3) & ((number >= 2) | dot) & (tall >= 0.1 * full[host])
     within = np.minimum(x1[item], line.end[host]) - np.maximum(x0[item], line.start[host])
     part = (own <= 0.7 * number) & (within >= 0.7 * (x1[item] - x0[item])) & (tall <= 0.85 * full[host])
     part &= overlap >= 0.6 * tall

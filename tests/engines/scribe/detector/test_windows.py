@@ -239,3 +239,18 @@ def test_any_array_has_an_answer_that_keeps_to_the_contract(grey: NDArray[np.uin
         for side in (rail.top, rail.bottom):
             assert (side >= 0).all()
             assert (side <= [width, height]).all()
+
+
+def test_a_stop_in_a_wide_cell_belongs_to_the_one_figure_before_it() -> None:
+    sheet = Sheet(900, 500)
+    for row in range(4):
+        sheet.write(60, 60 + 90 * row, str(row + 1), size=36)
+        sheet.write(140, 60 + 90 * row, "what the list says of it", size=36)
+    boxes = list(sheet.boxes)
+    for row in range(4):
+        x0, _, x1, bottom = boxes[2 * row]
+        sheet.draw.rectangle((x1 + 12, bottom - 5, x1 + 17, bottom), fill=INK)  # as typewriters set it
+        boxes.append((x0, bottom - 20, x1 + 17, bottom))
+    found = windows(page(sheet.pixels))
+    assert all(any(rail.top[-1, 0] >= box[2] for rail in found.rails if rail.top[0, 0] < box[0]) for box in boxes[8:])
+    assert len(found.rails) == 8
