@@ -199,7 +199,7 @@ _EXPECTED: dict[str, set[str]] = {
     "cut short": {"DAMAGED_DOCUMENT"},
     "bomb": {"TOO_MANY_PIXELS"},
     "no image": {"NOT_AN_IMAGE"},
-    "given up": {"OK", "DEADLINE_EXCEEDED"},
+    "given up": {"OK", "DEADLINE_EXCEEDED", "DEADLINE_TOO_SHORT"},
     "hang": {"DEADLINE_EXCEEDED"},
     "spin": {"DEADLINE_EXCEEDED"},
     "raise": {"CELL_CRASHED"},
