@@ -171,7 +171,12 @@ class Ready:
                 self.first.load()
                 named = False
             else:
-                handover.sendmsg([name], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]))])
+                try:
+                    handover.sendmsg([name], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]))])
+                except OSError:
+                    # The zygote has gone. Whatever is not allowed would wait for who listens: for this process itself.
+                    syscalls.close_range(0, _LAST_STANDARD)
+                    raise
                 named = True
             handover.detach()
             # Whoever holds the listener could let calls pass.

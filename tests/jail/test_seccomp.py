@@ -80,3 +80,29 @@ def test_a_name_that_is_no_system_call_is_refused(tmp_path: Path) -> None:
     path.write_text("read:  # fine\nraed:  # a slip\n")
     with pytest.raises(PolicyError, match=":2: raed is not a system call"):
         seccomp.compile_filters(policy.read(path))
+
+
+ORPHAN = """
+import os, socket
+import prctl
+from jail import policy, seccomp
+from jail.errors import SetUpError
+from jail.spec import ZygoteSpec
+ready = seccomp.Ready.of(seccomp.compile_filters(policy.read(ZygoteSpec("no:Job").policy_path)))
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+theirs.close()
+os.dup2(ours.fileno(), seccomp.HANDOVER_FD)
+os.close(0)  # a cell has none either, and its listener lies there
+prctl.set_no_new_privs(1)
+try:
+    ready.enter(b"1")
+except SetUpError:
+    os.getppid()  # as the report of an error may, what no policy allows
+    os._exit(7)
+os._exit(0)
+"""
+
+
+def test_a_process_whose_zygote_has_gone_does_not_wait_for_itself_to_listen() -> None:
+    done = subprocess.run([sys.executable, "-c", ORPHAN], timeout=20, check=False)
+    assert done.returncode == 7
