@@ -160,7 +160,7 @@ class Tree:
 
         ``own_pids`` are the server and its helpers: with version 2 the parent may hold no process once it hands
         controllers down, so these move to a group ``supervisor`` beside the cells. ``background`` gives all cells
-        together a tenth of the usual weight.
+        together only the time that nobody else wants, before Linux 5.15 a tenth of the usual weight.
         """
         try:
             for parent in self.parents:
@@ -173,8 +173,11 @@ class Tree:
                 self._enable(self.parents[0] / self.name)
             if background:
                 group = self._by_controller["cpu"] / self.name
-                name, weight = ("cpu.weight", "10") if self._unified else ("cpu.shares", "102")
-                _write(group / name, weight)
+                if (group / "cpu.idle").exists():
+                    _write(group / "cpu.idle", "1")
+                else:
+                    name, weight = ("cpu.weight", "10") if self._unified else ("cpu.shares", "102")
+                    _write(group / name, weight)
         except OSError as error:
             raise SetUpError(
                 Layer.CGROUPS, f"{error.filename or 'a control file'}: {error.strerror}", _DELEGATE

@@ -81,8 +81,7 @@ class ZygoteSpec:
 class Limits:
     """What one cell may use. ``cpu_s`` counts set-up and rehearsal too; ``cpus`` is a share of time, 1.0 one core.
 
-    Where more CPU time is wanted than there is, cells in the ``background``, and the making of them, get a tenth of the
-    usual share.
+    Cells in the ``background``, and the making of them, get CPU time that nobody else wants (SCHED_IDLE).
     """
 
     memory_bytes: int = 1 << 30

@@ -36,7 +36,6 @@ from jail.layers import Layer
 from jail.spec import Program
 from jail.violations import Watch
 
-_BACKGROUND_NICE = 10
 _JOB_THREADS = "job"
 """Name of this process while it loads the job, and so of every thread that is started then and gets none of its own."""
 _SERVER_DIED = signal.SIGUSR1
@@ -124,7 +123,8 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoR
         try:
             work, walls = _load(start, host)
             if start.background:
-                os.nice(_BACKGROUND_NICE)  # for forks too: its cells' groups hold them only once they are there
+                # For its forks too. A core that has but idle work counts as free, where a waking cell looks for one.
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         except JailError as error:
             control.send(channel, _refusal(error))
         else:

@@ -74,6 +74,7 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "pids.max": "max",
             "cpu.max": "max 100000",
             "cpu.weight": "99",
+            "cpu.idle": "0",
         }
         for name, content in files.items():
             (group / name).write_text(content)
@@ -104,11 +105,25 @@ def test_version_2_moves_the_server_aside_and_hands_controllers_down(parent: Pat
     assert not (parent / tree.name).exists()
 
 
-@pytest.mark.parametrize(("background", "weight"), [(False, "99"), (True, "10")])
-def test_cells_in_the_background_weigh_little_together(parent: Path, background: bool, weight: str) -> None:
+@pytest.mark.parametrize(("background", "idle"), [(False, "0"), (True, "1")])
+def test_cells_in_the_background_get_what_nobody_else_wants(parent: Path, background: bool, idle: str) -> None:
     tree = Tree([parent], unified=True)
     tree.prepare([], background=background)
-    assert value(parent / tree.name / "cpu.weight") == weight
+    assert value(parent / tree.name / "cpu.idle") == idle
+    tree.close()
+
+
+def test_before_the_kernel_knew_of_idle_groups_they_weigh_little(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = cgroups._make
+
+    def make_older(group: Path) -> None:
+        make(group)
+        (group / "cpu.idle").unlink()
+
+    monkeypatch.setattr(cgroups, "_make", make_older)
+    tree = Tree([parent], unified=True)
+    tree.prepare([], background=True)
+    assert value(parent / tree.name / "cpu.weight") == "10"
     tree.close()
 
 

@@ -50,13 +50,12 @@ async def test_a_large_body_arrives_whole() -> None:
 
 
 async def test_cells_in_the_background_and_what_makes_them_give_way() -> None:
-    own = os.getpriority(os.PRIO_PROCESS, 0)
     async with running_pool(replace(LIMITS, background=True), busy=1, idle=1) as pool:
         (zygote,) = zygotes()
         for pid in (zygote, *cells()):
-            assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + 10)
+            assert os.sched_getscheduler(pid) == os.SCHED_IDLE
         assert (await ask(pool, "echo something"))[0].status is Status.OK
-    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 async def test_an_empty_body_is_a_body(pool: Pool) -> None:

@@ -245,10 +245,16 @@ async def test_past_the_queue_a_caller_is_told_when_to_come_back_and_in_it_waits
 
 
 async def test_a_client_that_is_told_to_come_back_does_and_is_served() -> None:
-    async with tiny_server(tiny_settings(limits={"queue": 0})) as tiny, AsyncClient(tiny.address) as client:
-        both = [client.recognize(document("!work 0.5", word)) for word in ("one", "two")]
-        assert [response.text for response in await asyncio.gather(*both)] == ["one", "two"]
-        assert Reason.QUEUE_FULL in {line.get("reason") for line in tiny.requests}
+    async with (
+        tiny_server(tiny_settings(limits={"queue": 0}, cells={"cpu_s": 60})) as tiny,
+        AsyncClient(tiny.address) as client,
+    ):
+        async with client.stream(document("one", "!hang")) as busy:
+            await anext(aiter(busy))
+            turned_away = asyncio.create_task(client.recognize(document("two")))
+            while Reason.QUEUE_FULL not in {line.get("reason") for line in tiny.requests}:
+                await asyncio.sleep(0.02)
+        assert (await turned_away).text == "two"
 
 
 async def test_a_cell_out_of_cpu_time_is_stopped() -> None:
