@@ -19,6 +19,8 @@ _EXIT_TIMEOUT_S = 2.0
 """How long a cell may take to end once its reply is complete."""
 _REFILL_DELAY_S = 0.005
 """Before a cell that was taken is replaced: a zygote that wakes may take this core to fork; the request goes first."""
+_UNHURRIED_S = 0.5
+"""Before a cell is replaced while whoever may come next finds one: making it disturbs the request that runs."""
 _MAX_FAILURES = 3
 """So many cells that never became ready, one after the other, make the pool unhealthy."""
 _CLOSED = Result(Status.CANCELLED, "the pool closed")
@@ -190,7 +192,8 @@ class Pool:
         if self._idle:
             cell = self._idle.popleft()
             self._in_use.add(cell)
-            asyncio.get_running_loop().call_later(_REFILL_DELAY_S, self._fill)
+            # Of a request that ends before, the end replaces it too.
+            asyncio.get_running_loop().call_later(_UNHURRIED_S if self._enough else _REFILL_DELAY_S, self._fill)
             return cell
         if not self.healthy:
             return Result(Status.SETUP_ERROR, str(self.error))
@@ -207,6 +210,12 @@ class Pool:
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether all that may still come in find a cell, or where none may, the first after one that leaves."""
+        free = self.busy_limit - len(self._in_use)
+        return len(self._idle) >= max(1, free)
 
     # What the nursery tells it.
 
