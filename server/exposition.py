@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from prometheus_client import start_http_server
 from prometheus_client.registry import CollectorRegistry
 
-from server.settings import Metrics, SettingsError
+from server.sections import Metrics
+from server.settings import SettingsError
 
 
 @asynccontextmanager

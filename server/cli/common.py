@@ -18,7 +18,8 @@ from server import app, hosted, telemetry
 from server.access import SYSTEM, Access, AccessError
 from server.async_client import AsyncClient
 from server.errors import CloisterError
-from server.settings import SettingsError, Shadow, load
+from server.sections import Shadow
+from server.settings import SettingsError, load
 
 STDIN = "-"
 

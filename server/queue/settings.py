@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from server.section import Section
+from server.sections import Section
 
 
 class Queue(Section):
