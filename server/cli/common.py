@@ -42,6 +42,10 @@ ServerOption = Annotated[
     str | None,
     typer.Option("--server", help="Address of a running server. Without it one is started, jailed, for this call."),
 ]
+JobServerOption = Annotated[
+    str | None,
+    typer.Option("--server", help="Address of a server that takes jobs. Without it the queue of the settings is used."),
+]
 CaOption = Annotated[
     str | None,
     typer.Option(

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from server import telemetry
 from server.access import Access
 from server.cli.common import ConfigOption, explained
-from server.cli.queue import queued
+from server.cli.desk import queued
 from server.hosted import hosted
 from server.memory import give_back_large_blocks
 from server.settings import Settings, load
