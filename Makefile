@@ -52,9 +52,9 @@ lock: setup  ## resolve the dependencies anew: names, versions and hashes
 		--no-annotate --no-header --upgrade -o requirements.lock
 	@.venv/bin/uv pip compile -q pyproject.toml --extra dev --extra tesseract --extra bench --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --upgrade -o requirements-bench.lock
-	@.venv/bin/uv pip compile -q pyproject.toml deploy/container/requirements.in --extra tesseract --extra postgresql --universal \
-		--python-version 3.11 --generate-hashes --no-annotate --no-header --constraints requirements.lock \
-		--no-emit-package tensorflow --upgrade -o deploy/container/requirements.lock
+	@.venv/bin/uv pip compile -q pyproject.toml deploy/container/requirements.in --extra tesseract --extra postgresql \
+		--extra redis --extra s3 --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--constraints requirements.lock --no-emit-package tensorflow --upgrade -o deploy/container/requirements.lock
 
 sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@.venv/bin/cmake -S . -B build/sanitize -G Ninja -DCLOISTER_FUZZ=ON -DCMAKE_BUILD_TYPE=Debug >/dev/null

@@ -181,7 +181,7 @@ _BROKERS: dict[BrokerKind, Callable[[], LocalBroker]] = {BrokerKind.REDIS: Redis
 def _processes(folder: Path, address: str, settings: QueueSettings) -> tuple[Process, list[Process]]:
     log = {"LOG__FORMAT": "json"}
     server = Process("server", ["serve"], {**log, "LISTEN__ADDRESS": address}, folder / "server.log")
-    values = settings.model_dump(mode="json", exclude={"store_options"})
+    values = settings.model_dump(mode="json", exclude={"store_options", "metrics"})
     given = {f"QUEUE__{name.upper()}": str(value) for name, value in values.items()}
     workers = [
         Process(f"worker {number}", ["worker", "--server", address], {**log, **given}, folder / "log")

@@ -36,6 +36,7 @@ from server.listening import listening
 from server.metrics import Metrics
 from server.pools import pool
 from server.queue import service as job_service
+from server.queue.gauges import LedgerGauges
 from server.queue.opening import Queue
 from server.queue.service import JobService
 from server.quotas import Quotas
@@ -96,7 +97,7 @@ async def running(
     metrics, lineup, quotas = Metrics(), Lineup(), Quotas(settings.quotas)
     tracer = tracer or tracing.tracer(settings.tracing)
     ocr = OcrService(settings, log, metrics, tracer)
-    jobs = _jobs(settings, lambda: [host.entry for host in lineup] or entries, log)
+    jobs = _jobs(settings, lambda: [host.entry for host in lineup] or entries, metrics, log)
     health = Health(
         (service.NAME, *((job_service.NAME,) if jobs is not None else ())), [entry.name for entry in entries]
     )
@@ -262,11 +263,13 @@ def _shadow(
 
 
 def _jobs(
-    settings: Settings, entries: Callable[[], Iterable[EngineEntry]], log: FilteringBoundLogger
+    settings: Settings, entries: Callable[[], Iterable[EngineEntry]], metrics: Metrics, log: FilteringBoundLogger
 ) -> JobService | None:
     if not settings.queue.serve:
         return None
-    return JobService(Queue.opened(settings.queue), entries, settings.limits.document_bytes, log)
+    queue = Queue.opened(settings.queue)
+    LedgerGauges(queue.ledger).add_to(metrics.registry)
+    return JobService(queue, entries, settings.limits.document_bytes, log)
 
 
 def _recorder(settings: Settings, log: FilteringBoundLogger) -> Recorder | None:

@@ -17,7 +17,7 @@ import grpc
 
 from cloister.v1 import ocr_pb2
 from server.admission import Deadline
-from server.errors import CloisterError, Reason, received
+from server.errors import CloisterError, Reason, TransportError, received
 
 DEADLINE_S = 60.0
 """Seconds a call may take where nothing else is said."""
@@ -27,9 +27,17 @@ KEEPALIVE_S = 10
 KEEPALIVE_TIMEOUT_S = 5
 """Seconds it has for that."""
 
+RETRY_BYTES = 64 * 1024 * 1024
+"""Bytes of one request that are kept to be sent anew; a larger one is sent once."""
+
 _SERVICE = "cloister.v1.OcrService"
 _CHUNK_BYTES = 256 * 1024
 _ATTEMPTS = 5
+_FIRST_BACKOFF_S = 0.2
+_LONGEST_BACKOFF_S = 5.0
+_BACKOFF_MULTIPLIER = 2
+_BACKOFF_JITTER = 0.2
+"""What gRPC varies its pauses by (gRFC A6)."""
 # Callers that were turned away together must not come back together.
 _JITTER = 0.5
 _RETRIES: Mapping[str, Any] = {
@@ -38,9 +46,9 @@ _RETRIES: Mapping[str, Any] = {
             "name": [{"service": _SERVICE}, {"service": "cloister.v1.JobService"}],
             "retryPolicy": {
                 "maxAttempts": _ATTEMPTS,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "5s",
-                "backoffMultiplier": 2,
+                "initialBackoff": f"{_FIRST_BACKOFF_S}s",
+                "maxBackoff": f"{_LONGEST_BACKOFF_S}s",
+                "backoffMultiplier": _BACKOFF_MULTIPLIER,
                 # The server says by push-back which are worth a retry, and when. Not RESOURCE_EXHAUSTED: gRPC's own
                 # refusal of a message that is too large has that code too, and would be sent five times.
                 "retryableStatusCodes": ["UNAVAILABLE"],
@@ -90,7 +98,7 @@ def channel_options(target: str) -> tuple[tuple[str, str | int], ...]:
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         # A request larger than this buffer would never be retried; a document may be as large as the server's limit.
-        ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
+        ("grpc.per_rpc_retry_buffer_size", RETRY_BYTES),
         # Without this, a server that was away for some minutes is not tried for two more once it is back.
         ("grpc.max_reconnect_backoff_ms", 5000),
         # A server that is cut off answers nothing, not even that it is gone: it is asked while a call waits for it.
@@ -119,11 +127,45 @@ def chunks(document: bytes) -> Iterator[bytes]:
         yield document[start : start + _CHUNK_BYTES]
 
 
+def channel_to(
+    target: str, credentials: grpc.ChannelCredentials | None, options: Sequence[tuple[str, str | int]]
+) -> grpc.Channel:
+    """A blocking one; in the clear without ``credentials``."""
+    if credentials is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials, options)
+
+
+def without_retries(options: Sequence[tuple[str, str | int]]) -> tuple[tuple[str, str | int], ...]:
+    """``options`` for a channel on which gRPC itself tries nothing again, as the blocking clients' streams need it.
+
+    A stream whose retries are left to gRPC (1.85) can hang where its server is killed, for ever, whatever its deadline.
+    """
+    return (*options, ("grpc.enable_retries", 0))
+
+
 def pause_s(refusal: CloisterError, attempt: int, deadline: Deadline) -> float | None:
     """Seconds to wait before another attempt; None where none is left, or it would not help or come too late."""
     if refusal.reason not in _WORTH_WAITING or refusal.retry_after_s is None or attempt == _ATTEMPTS:
         return None
     wait_s = refusal.retry_after_s * random.uniform(1, 1 + _JITTER)
+    return wait_s if wait_s < deadline.remaining_s else None
+
+
+def again_s(failure: CloisterError, attempt: int, deadline: Deadline) -> float | None:
+    """Seconds before another attempt at a stream that was not answered at all, by the policy gRPC has for plain calls.
+
+    None where there is to be none.
+    """
+    if failure.code is not grpc.StatusCode.UNAVAILABLE or attempt == _ATTEMPTS:
+        return None
+    if isinstance(failure, TransportError):
+        wait_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * _BACKOFF_MULTIPLIER ** (attempt - 1))
+        wait_s *= random.uniform(1 - _BACKOFF_JITTER, 1 + _BACKOFF_JITTER)
+    elif failure.retry_after_s is not None:
+        wait_s = failure.retry_after_s
+    else:
+        return None
     return wait_s if wait_s < deadline.remaining_s else None
 
 

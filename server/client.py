@@ -10,15 +10,16 @@
     Client("dns:///ocr.example:50051")              # the same with all addresses of a name
 
 Errors are those of `server.errors`. A server that can't be reached, is starting or going away is asked again by gRPC
-itself, and one whose queue is full by us, where the document is at hand for it (`recognize`): four times at most, when
-the server says, within the call's deadline.
+itself, for streams by us; and one whose queue is full by us, where the document is at hand for it (`recognize`): four
+times at most, when the server says, within the call's deadline.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
+from threading import Event, Lock
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +28,21 @@ import grpc
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server.access import Access
 from server.admission import Deadline
-from server.calls import DEADLINE_S, channel_options, chunks, cloister_error, collect, options_of, pause_s, target_of
+from server.calls import (
+    DEADLINE_S,
+    RETRY_BYTES,
+    again_s,
+    channel_options,
+    channel_to,
+    chunks,
+    cloister_error,
+    collect,
+    options_of,
+    pause_s,
+    target_of,
+    without_retries,
+)
+from server.errors import CloisterError
 from server.propagation import ClientCall
 
 
@@ -38,8 +53,8 @@ class Client:
     then go in turns to those that serve, and a call whose server goes away before its answer goes to another. It is
     read there again, and answered once. A stream that has begun to answer ends with its server.
     ``deadline_s`` holds for calls that name none. ``access`` is what the servers want to see, by default
-    as the environment says. Raises `AccessError` where that can't be used. Without ``retries`` gRPC itself never asks
-    again.
+    as the environment says. Raises `AccessError` where that can't be used. Without ``retries`` a server that is away
+    is not asked again.
     """
 
     def __init__(
@@ -54,13 +69,13 @@ class Client:
         self._access = access = Access.from_environment() if access is None else access
         target = target_of(address)
         credentials = access.credentials(target)
-        options = (*channel_options(target), *access.options, ("grpc.enable_retries", int(retries)))
-        self._channel = (
-            grpc.insecure_channel(target, options)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, options)
-        )
+        options = (*channel_options(target), *access.options)
+        self._retries = retries
+        self._channel = channel_to(target, credentials, options if retries else without_retries(options))
         self._stub = ocr_pb2_grpc.OcrServiceStub(self._channel)
+        # It connects with its first call, as the other does.
+        self._streaming = channel_to(target, credentials, without_retries(options))
+        self._streams = ocr_pb2_grpc.OcrServiceStub(self._streaming)
 
     def recognize(
         self,
@@ -98,10 +113,16 @@ class Client:
         deadline_s: float | None = None,
     ) -> PageStream:
         """Start reading ``document``, which may be given in parts, and return its pages as they come."""
-        requests = _requests(options_of(engine, outputs, pdf, context), document)
-        call = ClientCall("RecognizeStream", self._access.metadata())
-        timeout_s = deadline_s or self._deadline_s
-        return PageStream(self._stub.RecognizeStream(requests, timeout=timeout_s, metadata=call.metadata), call)
+        options = options_of(engine, outputs, pdf, context)
+        deadline = Deadline.after(deadline_s or self._deadline_s)
+        traced = ClientCall("RecognizeStream", self._access.metadata())
+        upload = Upload(document, keeps=self._retries)
+
+        def start() -> grpc.CallIterator[ocr_pb2.RecognizeStreamResponse]:
+            requests = _requests(options, upload.parts())
+            return self._streams.RecognizeStream(requests, timeout=deadline.remaining_s, metadata=traced.metadata)
+
+        return PageStream(start, upload, deadline, traced)
 
     def engines(self, *, deadline_s: float | None = None) -> tuple[ocr_pb2.EngineInfo, ...]:
         """The engines of the server. Raises `CloisterError`."""
@@ -117,6 +138,7 @@ class Client:
 
     def close(self) -> None:
         self._channel.close()
+        self._streaming.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,18 +154,32 @@ class PageStream:
 
     Iterating raises `CloisterError`. ``count``, how many pages there are, is known from the first page on; ``files``
     and ``summary`` are there once the loop has ended.
+
+    ``start`` makes a call; another, where a server went away before it had answered anything and ``upload`` can be sent
+    anew.
     """
 
-    def __init__(self, call: grpc.CallIterator[ocr_pb2.RecognizeStreamResponse], traced: ClientCall) -> None:
-        self._call = call
+    def __init__(
+        self,
+        start: Callable[[], grpc.CallIterator[ocr_pb2.RecognizeStreamResponse]],
+        upload: Upload,
+        deadline: Deadline,
+        traced: ClientCall,
+    ) -> None:
+        self._start = start
+        self._upload = upload
+        self._deadline = deadline
         self._traced = traced
+        self._lock = Lock()
+        self._cancelled = Event()
+        self._call = start()
         self.count = 0
         self.files: dict[ocr_pb2.Output.ValueType, bytes] = {}
         self.summary: ocr_pb2.Summary | None = None
 
     def __iter__(self) -> Iterator[ocr_pb2.Page]:
         try:
-            for response in self._call:
+            for response in self._responses():
                 match response.WhichOneof("part"):
                     case "outline":
                         self.count = response.outline.pages
@@ -153,14 +189,39 @@ class PageStream:
                         collect(self.files, response.file_part)
                     case "summary":
                         self.summary = response.summary
-        except grpc.RpcError as error:
+        except CloisterError as error:
             self._traced.end(error)
-            raise cloister_error(error) from error
+            raise
         self._traced.end()
+
+    def _responses(self) -> Iterator[ocr_pb2.RecognizeStreamResponse]:
+        """Of the first call that answers. Raises `CloisterError`."""
+        for attempt in count(1):
+            try:
+                for response in self._call:
+                    self._upload.forget()
+                    yield response
+            except grpc.RpcError as error:
+                failure = cloister_error(error)
+                wait_s = again_s(failure, attempt, self._deadline) if self._upload.is_kept else None
+                if wait_s is None or not self._called_again(wait_s):
+                    raise failure from error
+            else:
+                return
+
+    def _called_again(self, wait_s: float) -> bool:
+        if self._cancelled.wait(wait_s):
+            return False
+        with self._lock:
+            if not self._cancelled.is_set():
+                self._call = self._start()
+        return not self._cancelled.is_set()
 
     def cancel(self) -> None:
         """End the call and the cell's work; iterating then raises. Any thread may."""
-        self._call.cancel()  # type: ignore[no-untyped-call]
+        self._cancelled.set()
+        with self._lock:
+            self._call.cancel()  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self
@@ -172,9 +233,50 @@ class PageStream:
         self._traced.end(error)
 
 
-def _requests(
-    options: ocr_pb2.RecognizeOptions, document: bytes | Iterable[bytes]
-) -> Iterator[ocr_pb2.RecognizeStreamRequest]:
+class Upload:
+    """A document on its way to a server: in parts, kept while it may have to be sent anew, to `RETRY_BYTES`.
+
+    Without ``keeps`` it is sent once.
+    """
+
+    def __init__(self, document: bytes | Iterable[bytes], *, keeps: bool) -> None:
+        self._source = iter(chunks(document) if isinstance(document, bytes) else document)
+        self._kept: list[bytes] | None = [] if keeps else None
+        self._kept_bytes = 0
+        self._lock = Lock()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether `parts` gives the document from its beginning."""
+        return self._kept is not None
+
+    def forget(self) -> None:
+        """Keep nothing any more: a server has begun to answer."""
+        self._kept = None
+
+    def parts(self) -> Iterator[bytes]:
+        """All parts. gRPC asks for them in a thread of its own, and one more time after a call has ended."""
+        for place in count():
+            part = self._part(place)
+            if part is None:
+                return
+            yield part
+
+    def _part(self, place: int) -> bytes | None:
+        with self._lock:
+            kept = self._kept
+            if kept is not None and place < len(kept):
+                return kept[place]
+            part = next(self._source, None)
+            if kept is not None and part is not None:
+                kept.append(part)
+                self._kept_bytes += len(part)
+                if self._kept_bytes > RETRY_BYTES:
+                    self._kept = None
+            return part
+
+
+def _requests(options: ocr_pb2.RecognizeOptions, parts: Iterable[bytes]) -> Iterator[ocr_pb2.RecognizeStreamRequest]:
     yield ocr_pb2.RecognizeStreamRequest(options=options)
-    for chunk in chunks(document) if isinstance(document, bytes) else document:
+    for chunk in parts:
         yield ocr_pb2.RecognizeStreamRequest(chunk=chunk)

@@ -13,7 +13,8 @@ from structlog.typing import FilteringBoundLogger
 
 from server import app
 from server.door.settings import Audit, Authentication, Tls
-from server.settings import Metrics, Settings
+from server.sections import Metrics
+from server.settings import Settings
 
 
 def private(settings: Settings, address: str) -> Settings:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from server.errors import OverloadedError, Reason
-from server.section import Section
+from server.sections import Section
 
 # Tenants whose buckets are full again need no memory; they are looked for when there are so many.
 _MOST_BUCKETS = 1024

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from enum import Enum
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypeAlias
 
-import grpc
-from google.protobuf.message import DecodeError
 from structlog.typing import FilteringBoundLogger
 
 from cloister.cell.v1 import cell_pb2
 from cloister.v1 import ocr_pb2, ocr_pb2_grpc
 from server import files, reading, uploads
-from server.admission import Deadline, Place
+from server.admission import Place
 from server.door import caller
-from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
+from server.errors import DocumentError, OptionsError, Reason
 from server.experiments import Experiments
 from server.fairness import Priority
 from server.hosts import EngineHost
+from server.inflight import Call, Calls, Context
 from server.lineup import Lineup
 from server.metrics import Metrics
 from server.renderings import PAGE_BREAK
 from server.settings import Settings
 from server.shadow import Control, Shadow
 from server.sharing import Reading
-from server.telemetry import RequestRecord, describe
 from server.tracing import Tracer
 
 NAME = ocr_pb2.DESCRIPTOR.services_by_name["OcrService"].full_name
@@ -42,32 +38,6 @@ _PRIORITIES: Mapping[ocr_pb2.Priority.ValueType, Priority] = {
     ocr_pb2.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
     ocr_pb2.PRIORITY_BATCH: Priority.BATCH,
 }
-_RETRY_WHILE_STARTING_S = 2.0
-_RETRY_ELSEWHERE_S = 1.0
-
-# grpc.aio's own stubs leave request and response types of a context open.
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-
-class State(Enum):
-    STARTING = "starting"
-    SERVING = "serving"
-    DRAINING = "draining"
-
-
-@dataclass(slots=True, eq=False)
-class _Call:
-    """One RPC in flight."""
-
-    record: RequestRecord
-    deadline: Deadline
-    task: asyncio.Task[Any]
-    host: EngineHost | None = None
-    started_s: float = field(default_factory=perf_counter)
-    stopped_by_server: bool = False
-
-    def stop_clock(self) -> None:
-        self.record.stages_s["total"] = perf_counter() - self.started_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +60,17 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         tracer: Tracer | None = None,
     ) -> None:
         self._settings = settings
-        self._log = log
-        self._metrics = metrics or Metrics()
-        self._tracer = tracer or Tracer()
-        self._state = State.STARTING
+        self._calls = Calls(log, metrics or Metrics(), tracer or Tracer())
         self._lineup = Lineup()
         self._experiments: Experiments | None = None
         self._shadow: Shadow | None = None
-        self._calls: set[_Call] = set()
-        self._no_calls = asyncio.Event()
-        self._no_calls.set()
 
     def serve(self, lineup: Lineup, experiments: Experiments | None = None, shadow: Shadow | None = None) -> None:
         """Answer from now on with ``lineup``; ``experiments`` choose from it, ``shadow`` reads after it."""
         self._lineup = lineup
         self._experiments = experiments
         self._shadow = shadow
-        self._state = State.SERVING
+        self._calls.serve()
 
     def apply(self, settings: Settings) -> None:
         """Go by these from the next call on."""
@@ -114,17 +78,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
 
     async def drain(self, limit_s: float, force: asyncio.Event) -> None:
         """Refuse new calls and wait for those in flight; end what is left after ``limit_s`` or at ``force``."""
-        self._state = State.DRAINING
-        waits = [asyncio.ensure_future(self._no_calls.wait()), asyncio.ensure_future(force.wait())]
-        try:
-            await asyncio.wait(waits, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        for call in self._calls:
-            call.stopped_by_server = True
-            call.task.cancel()
-        await self._no_calls.wait()
+        await self._calls.drain(limit_s, force)
 
     async def Recognize(  # noqa: N802  (the names are the API's)
         self, request: ocr_pb2.RecognizeRequest, context: Context
@@ -202,55 +156,10 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             ]
         )
 
-    @asynccontextmanager
-    async def _call(self, rpc: str, context: Context) -> AsyncIterator[_Call]:
-        """Everything that surrounds a call: its deadline, its end by shutdown, its log line, its error as a status."""
-        task = asyncio.current_task()
-        assert task is not None, "an RPC runs in a task"
-        limits = self._settings.limits
-        deadline = Deadline.of_call(context.time_remaining(), limits.deadline_s, limits.deadline_cap_s)
-        record = RequestRecord(request_id=caller.current().request_id, rpc=rpc, peer=context.peer())
-        record.trace = self._tracer.request(rpc, context.invocation_metadata())
-        call = _Call(record, deadline, task)
-        self._calls.add(call)
-        self._no_calls.clear()
-        error: CloisterError | None = None
-        try:
-            async with deadline.timeout():
-                yield call
-        except CloisterError as raised:
-            error = raised
-        except DecodeError:
-            error = OptionsError(Reason.INVALID_OPTIONS, "a message of the stream is not what this RPC takes")
-        except TimeoutError:
-            error = deadline.error(record.phase)
-        except asyncio.CancelledError:
-            if not call.stopped_by_server:
-                record.code = grpc.StatusCode.DEADLINE_EXCEEDED if deadline.passed else grpc.StatusCode.CANCELLED
-                raise
-            error = _shutting_down()
-        except grpc.aio.InternalError:
-            # An answer could not be handed to gRPC any more: its caller is gone.
-            record.code = grpc.StatusCode.CANCELLED
-            raise
-        except Exception as raised:
-            self._log.error("mistake", request_id=record.request_id, **describe(raised))
-            error = InternalError(Reason.INTERNAL, f"the server made a mistake; see its log for {record.request_id}")
-        finally:
-            call.stop_clock()
-            if error is not None:
-                record.code, record.reason = error.code, error.reason
-            if call.host is not None:
-                self._lineup.leave(call.host)
-            self._calls.discard(call)
-            if not self._calls:
-                self._no_calls.set()
-            record.end(self._log)
-            self._metrics.request(record)
-        if error is not None:
-            await context.abort(error.code, error.message, trailers(error))
+    def _call(self, rpc: str, context: Context) -> AbstractAsyncContextManager[Call]:
+        return self._calls.surround(rpc, context, self._settings.limits)
 
-    async def _received(self, requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest], call: _Call) -> bytes:
+    async def _received(self, requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest], call: Call) -> bytes:
         document = bytearray()
         async for request in requests:
             if request.WhichOneof("part") != "chunk":
@@ -260,15 +169,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         _check_not_empty(document)
         return bytes(document)
 
-    def _check_serving(self) -> None:
-        if self._state is State.STARTING:
-            raise OverloadedError(
-                Reason.STARTING, "the engines are being loaded; try again", retry_after_s=_RETRY_WHILE_STARTING_S
-            )
-        if self._state is State.DRAINING:
-            raise _shutting_down()
-
-    def _check_size(self, call: _Call, size: int) -> None:
+    def _check_size(self, call: Call, size: int) -> None:
         call.record.document_bytes = size
         limit = self._settings.limits.document_bytes
         if size > limit:
@@ -279,11 +180,11 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             )
 
     @staticmethod
-    def _place(host: EngineHost, options: ocr_pb2.RecognizeOptions, call: _Call) -> AbstractContextManager[Place]:
+    def _place(host: EngineHost, options: ocr_pb2.RecognizeOptions, call: Call) -> AbstractContextManager[Place]:
         """Of the request that asks with ``options``, once they have been checked."""
         return host.admission.place(call.deadline, options.context.tenant, _PRIORITIES[options.context.priority])
 
-    def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: _Call, place: Place) -> Reading:
+    def _reading(self, host: EngineHost, document: bytes, task: cell_pb2.Task, call: Call, place: Place) -> Reading:
         """``document`` on its way through the cells that are free: at least one, for which it may have to wait.
 
         One alone where others wait for cells. Whether a shadow follows makes no difference to the caller.
@@ -292,13 +193,13 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         most = max(1, min(cells.per_document, host.admission.free))
         return Reading(host, document, task, call.deadline, call.record, most, place)
 
-    def _is_shadowed(self, call: _Call, task: cell_pb2.Task) -> bool:
+    def _is_shadowed(self, call: Call, task: cell_pb2.Task) -> bool:
         """Whether a candidate is to read the document too. Only words can be compared."""
         assignment = call.record.assignment
         wanted = assignment is not None and bool(assignment.candidate) and ocr_pb2.OUTPUT_WORDS in task.outputs
         return wanted and self._shadow is not None
 
-    def _cast_shadow(self, context: Context, call: _Call, asked: _Asked, pages: Sequence[ocr_pb2.Page]) -> None:
+    def _cast_shadow(self, context: Context, call: Call, asked: _Asked, pages: Sequence[ocr_pb2.Page]) -> None:
         """Have a candidate read the document too, once the answer has left."""
         shadow, assignment = self._shadow, call.record.assignment
         if shadow is None or assignment is None or not self._is_shadowed(call, asked.task):
@@ -318,12 +219,12 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         # Its stub is a class where any callable will do.
         context.add_done_callback(lambda _: shadow.offer(control))  # type: ignore[arg-type]
 
-    def _chosen(self, options: ocr_pb2.RecognizeOptions, call: _Call) -> tuple[EngineHost, cell_pb2.Task]:
+    def _chosen(self, options: ocr_pb2.RecognizeOptions, call: Call) -> tuple[EngineHost, cell_pb2.Task]:
         """The engine that ``options`` ask for or flags choose, and what its cell is told.
 
         From here on their context names the tenant that the caller's credential is for.
         """
-        self._check_serving()
+        self._calls.check_serving()
         options.context.tenant = caller.current().tenant(options.context.tenant)
         if options.context.priority not in _PRIORITIES:
             raise OptionsError(Reason.INVALID_OPTIONS, "context.priority has a value that is not known here")
@@ -337,9 +238,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             raise OptionsError(
                 Reason.UNKNOWN_ENGINE, f"there is no engine of that name here; there are: {known}", {"engines": known}
             )
-        call.record.engine, call.record.label = host.entry.name, host.label
-        call.host = host
-        self._lineup.use(host)
+        call.use(host, self._lineup)
         for output in options.outputs:
             if output not in _KNOWN_OUTPUTS:
                 raise OptionsError(Reason.INVALID_OPTIONS, f"there is no output {output}", {"output": str(output)})
@@ -355,7 +254,7 @@ def _check_not_empty(document: bytes | bytearray) -> None:
         raise DocumentError(Reason.EMPTY_DOCUMENT, "the document has no bytes; send a whole file")
 
 
-def _provenance(host: EngineHost, call: _Call) -> ocr_pb2.Provenance:
+def _provenance(host: EngineHost, call: Call) -> ocr_pb2.Provenance:
     return ocr_pb2.Provenance(
         engine=host.entry.name,
         engine_version=host.entry.version,
@@ -364,10 +263,4 @@ def _provenance(host: EngineHost, call: _Call) -> ocr_pb2.Provenance:
         jail_layers_off=sorted(host.pool.layers_off),
         request_id=call.record.request_id,
         assignment=call.record.assignment.message() if call.record.assignment is not None else None,
-    )
-
-
-def _shutting_down() -> OverloadedError:
-    return OverloadedError(
-        Reason.SHUTTING_DOWN, "the server is shutting down; try again", retry_after_s=_RETRY_ELSEWHERE_S
     )

@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 from jail.result import Exit, Status, Violation
 from server.experiments import Assignment
 from server.hosts import Label
-from server.settings import LogFormat
+from server.sections import LogFormat
 from server.tracing import NO_TRACE, Trace
 
 

@@ -26,7 +26,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from cloister.v1 import ocr_pb2
-from server.settings import SettingsError, Tracing
+from server.sections import Tracing
+from server.settings import SettingsError
 
 if TYPE_CHECKING:
     import opentelemetry.trace as trace_api

@@ -18,7 +18,8 @@ from server import app, hosted, telemetry
 from server.access import SYSTEM, Access, AccessError
 from server.async_client import AsyncClient
 from server.errors import CloisterError
-from server.settings import SettingsError, Shadow, load
+from server.sections import Shadow
+from server.settings import SettingsError, load
 
 STDIN = "-"
 
@@ -40,6 +41,10 @@ ConfigOption = Annotated[
 ServerOption = Annotated[
     str | None,
     typer.Option("--server", help="Address of a running server. Without it one is started, jailed, for this call."),
+]
+JobServerOption = Annotated[
+    str | None,
+    typer.Option("--server", help="Address of a server that takes jobs. Without it the queue of the settings is used."),
 ]
 CaOption = Annotated[
     str | None,

@@ -6,24 +6,33 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC
 from typing import Annotated
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
-from server.cli.common import ConfigOption, errors, explained
-from server.cli.queue import SHOWN_CHARACTERS, named, queued
-from server.queue import helper
-from server.queue.job import Job, State
-from server.queue.opening import Queue
-from server.settings import Settings, load
+from cloister.v1 import jobs_pb2
+from server.cli.common import (
+    CaOption,
+    CertificateOption,
+    ConfigOption,
+    JobServerOption,
+    KeyOption,
+    TokenFileOption,
+    access_of,
+    explained,
+)
+from server.cli.desk import awaited, desk, named
+from server.queue.job import State
+from server.queue.messages import id_of, state_of
+
+SHOWN_CHARACTERS = 8
+"""Of an id, where it is shown to people."""
 
 _STYLES = {State.SUCCEEDED: "green", State.DEAD: "red", State.RUNNING: "yellow"}
-_POLL_S = 0.3
-_PATIENCE_S = 20.0
 
 
 def jobs(
@@ -36,19 +45,24 @@ def jobs(
     cancel: Annotated[bool, typer.Option("--cancel", help="Give up those named that have not ended.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Come back once all have ended.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON instead, a line a job.")] = False,
+    server: JobServerOption = None,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    token_file: TokenFileOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Show the jobs that were handed in."""
     if cancel and not ids:
         raise typer.BadParameter("name the jobs to cancel")
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
-    with explained(), queued(settings := load(config)) as queue:
-        found = named(queue, ids or [])
+    with explained(), desk(config, server, access_of(ca, certificate, key, token_file)) as at:
+        found = named(at, ids or [])
         if cancel:
-            found = [queue.ledger.cancel(job.id) for job in found]
+            found = [at.cancel(job.name) for job in found]
         if wait:
-            found = awaited(queue, found, settings, config)
-        chosen = [job for job in found if not states or job.state in states]
+            found = awaited(at, found)
+    chosen = [job for job in found if not states or state_of(job) in states]
     if as_json:
         for job in chosen:
             typer.echo(json.dumps(_row(job)))
@@ -56,54 +70,40 @@ def jobs(
         _show(chosen)
 
 
-def awaited(queue: Queue, jobs_: Sequence[Job], settings: Settings, config: Path | None) -> list[Job]:
-    """All of them, once they have ended. Has a worker started where none is needed to run beforehand."""
-    waits = {job.id: job for job in jobs_}
-    changed_s, told = time.monotonic(), False
-    if not all(job.state.ended for job in jobs_):
-        helper.start(settings.queue, config)
-    while open_ := [id_ for id_, job in waits.items() if not job.state.ended]:
-        time.sleep(_POLL_S)
-        for id_ in open_:
-            job = queue.ledger.job(id_)
-            if job.state is not waits[id_].state:
-                waits[id_], changed_s = job, time.monotonic()
-        if not told and time.monotonic() - changed_s > _PATIENCE_S and not helper.runs(settings.queue):
-            errors.print("cloister: nothing happens; does a worker run (cloister worker), and what does it log?")
-            told = True
-    return list(waits.values())
-
-
-def _show(jobs_: Sequence[Job]) -> None:
+def _show(jobs_: Sequence[jobs_pb2.Job]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("job", "document", "state", "since", "tries", "reason"):
         table.add_column(title, no_wrap=title != "reason")
     for job in jobs_:
-        style = _STYLES.get(job.state, "")
-        since = _ago(time.time() - job.changed_s)
-        why = f"{job.reason}: {job.message}" if job.reason else ""
-        shown = f"[{style}]{job.state}[/]" if style else str(job.state)
-        table.add_row(job.id[:SHOWN_CHARACTERS], _plain(job.name), shown, since, str(job.attempts), _plain(why))
+        state, told = state_of(job), job.metadata
+        style = _STYLES.get(state, "")
+        since = _ago(time.time() - told.change_time.ToNanoseconds() / 1e9)
+        why = f"{told.reason}: {told.message}" if told.reason else ""
+        shown = f"[{style}]{state}[/]" if style else str(state)
+        id_ = id_of(job.name)[:SHOWN_CHARACTERS]
+        table.add_row(id_, _plain(told.display_name), shown, since, str(told.failed_attempts), _plain(why))
     # What is piped is not to be cut to a terminal's width.
     Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
-def _row(job: Job) -> dict[str, object]:
-    times = {
-        name: datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
-        for name, at_s in (("submitted", job.submitted_s), ("changed", job.changed_s))
-    }
+def _row(job: jobs_pb2.Job) -> dict[str, object]:
+    told = job.metadata
     return {
-        "job": job.id,
-        "document": job.name,
-        "tenant": job.tenant,
-        "state": job.state,
-        "tries": job.attempts,
-        "reason": job.reason,
-        "message": job.message,
-        "bytes": job.size,
-        **times,
+        "job": id_of(job.name),
+        "document": told.display_name,
+        "tenant": told.tenant,
+        "state": state_of(job),
+        "tries": told.failed_attempts,
+        "reason": told.reason,
+        "message": told.message,
+        "bytes": told.document_bytes,
+        "submitted": _iso(told.submit_time),
+        "changed": _iso(told.change_time),
     }
+
+
+def _iso(at: Timestamp) -> str:
+    return at.ToDatetime(UTC).isoformat(timespec="milliseconds")
 
 
 def _ago(seconds: float) -> str:

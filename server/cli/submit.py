@@ -8,15 +8,26 @@ from typing import Annotated
 import typer
 
 from cloister.v1 import ocr_pb2
-from server import catalogue
-from server.cli.common import STDIN, ConfigOption, EngineOption, Exit, complain, explained, read_document
+from server.cli.common import (
+    STDIN,
+    CaOption,
+    CertificateOption,
+    ConfigOption,
+    EngineOption,
+    Exit,
+    JobServerOption,
+    KeyOption,
+    TokenFileOption,
+    access_of,
+    complain,
+    explained,
+    read_document,
+)
+from server.cli.desk import desk
 from server.cli.ocr import ExistingText
-from server.cli.queue import queued
 from server.errors import CloisterError
-from server.queue import helper
-from server.queue.job import engines_of
+from server.queue.messages import id_of
 from server.renderings import Rendering
-from server.settings import Settings, load
 
 
 def submit(
@@ -29,6 +40,11 @@ def submit(
     break_signatures: Annotated[
         bool, typer.Option("--break-signatures", help="Write signed PDFs too: their signatures will not hold.")
     ] = False,
+    server: JobServerOption = None,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    token_file: TokenFileOption = None,
     engine: EngineOption = "",
     config: ConfigOption = None,
 ) -> None:
@@ -42,26 +58,17 @@ def submit(
         pdf=ocr_pb2.PdfOptions(existing_text=existing_text.message, break_signatures=break_signatures),
     )
     failed = False
-    with explained():
-        settings = load(config)
-        engines = engines_here(settings, engine)
-        with queued(settings) as queue:
-            for name in files:
-                try:
-                    document = read_document(name)
-                    stem = "stdin" if name == STDIN else Path(name).name
-                    job = queue.submit(document, options, engines=engines, name=stem)
-                except (CloisterError, OSError) as error:
-                    failed = True
-                    complain(name, error)
-                else:
-                    typer.echo(job.id)
-            helper.start(settings.queue, config)
+    with explained(), desk(config, server, access_of(ca, certificate, key, token_file), engine) as at:
+        for name in files:
+            try:
+                document = read_document(name)
+                stem = "stdin" if name == STDIN else Path(name).name
+                job = at.submit(document, options, stem)
+            except (CloisterError, OSError) as error:
+                failed = True
+                complain(name, error)
+            else:
+                typer.echo(id_of(job.name))
+        at.begin()
     if failed:
         raise typer.Exit(Exit.FAILED)
-
-
-def engines_here(settings: Settings, engine: str) -> str:
-    """The engines that a document may be read by, as the settings have them. Raises `SettingsError`."""
-    known = ((entry.name, entry.version, entry.model_version) for entry in catalogue.installed(settings))
-    return engines_of(engine, known)

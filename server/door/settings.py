@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
-from server.section import Section
+from server.sections import Section
 
 
 class Tls(Section):

@@ -52,7 +52,7 @@ def application(settings: QueueSettings) -> Celery:
     )
     try:
         app.connection_for_write().transport  # noqa: B018  (its driver is imported)
-    except (ImportError, KeyError) as error:
+    except (ImportError, KeyError, AttributeError) as error:  # the last is kombu's way to miss redis
         raise SettingsError(f"queue.broker: {error}; for redis:// install cloister[redis]") from error
     return app
 

@@ -6,7 +6,7 @@
         response = jobs.result(job.name, wait_s=60)
 
 Errors are those of `server.errors`. A server that can't be reached, is starting or going away is asked again by gRPC
-itself; what is handed in twice by that is one job.
+itself, but for `JobClient.watch`; what is handed in twice by that is one job.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ import grpc
 
 from cloister.v1 import jobs_pb2, jobs_pb2_grpc, ocr_pb2
 from server.access import Access
-from server.calls import DEADLINE_S, channel_options, cloister_error, options_of, target_of
-from server.errors import DeadlineError, Reason, made, unpacked
+from server.calls import (
+    DEADLINE_S,
+    channel_options,
+    channel_to,
+    cloister_error,
+    options_of,
+    target_of,
+    without_retries,
+)
+from server.errors import CloisterError, DeadlineError, Reason, made, unpacked
 
 _MARGIN_S = 10.0
 _Q = TypeVar("_Q")
@@ -38,12 +46,11 @@ class JobClient:
         self._access = access = Access.from_environment() if access is None else access
         target = target_of(address)
         credentials, options = access.credentials(target), (*channel_options(target), *access.options)
-        self._channel = (
-            grpc.insecure_channel(target, options)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, options)
-        )
+        self._channel = channel_to(target, credentials, options)
         self._stub = jobs_pb2_grpc.JobServiceStub(self._channel)
+        # It connects with its first call, as the other does.
+        self._streaming = channel_to(target, credentials, without_retries(options))
+        self._streams = jobs_pb2_grpc.JobServiceStub(self._streaming)
 
     def submit(
         self,
@@ -77,17 +84,22 @@ class JobClient:
         if not job.done:
             raise DeadlineError(Reason.DEADLINE_EXCEEDED, f"{name} is not done after {wait_s:g} s; come back later")
         if job.HasField("error"):
-            code = next((code for code in grpc.StatusCode if code.value[0] == job.error.code), grpc.StatusCode.UNKNOWN)
-            raise unpacked(code, job.error) or made("", job.error.message)
+            raise failure(job)
         return job.response
 
-    def watch(self, *names: str, tenant: str = "") -> Iterator[jobs_pb2.Job]:
-        """Jobs as they change, until those named are done; all of them, for ever, where none are named."""
+    def watch(self, *names: str, tenant: str = "", deadline_s: float | None = None) -> Iterator[jobs_pb2.Job]:
+        """Jobs as they change, until those named are done; all of them, for ever, where none are named.
+
+        Ends with its server: whoever calls again is told first how each job is. After ``deadline_s``, `DeadlineError`.
+        """
+        request = jobs_pb2.WatchJobsRequest(names=names, tenant=tenant)
+        call = self._streams.WatchJobs(request, timeout=deadline_s, metadata=self._access.metadata())
         try:
-            request = jobs_pb2.WatchJobsRequest(names=names, tenant=tenant)
-            yield from self._stub.WatchJobs(request, metadata=self._access.metadata())
+            yield from call
         except grpc.RpcError as error:
             raise cloister_error(error) from error
+        finally:
+            call.cancel()  # type: ignore[no-untyped-call]
 
     def jobs(self, *, tenant: str = "", states: Sequence[jobs_pb2.JobState.ValueType] = ()) -> Iterator[jobs_pb2.Job]:
         """All jobs, the newest first, without their responses."""
@@ -105,6 +117,7 @@ class JobClient:
 
     def close(self) -> None:
         self._channel.close()
+        self._streaming.close()
 
     def __enter__(self) -> Self:
         return self
@@ -119,3 +132,9 @@ class JobClient:
             return call(request, timeout=deadline_s or self._deadline_s, metadata=self._access.metadata())
         except grpc.RpcError as error:
             raise cloister_error(error) from error
+
+
+def failure(job: jobs_pb2.Job) -> CloisterError:
+    """What a job ended with that has an error."""
+    code = next((code for code in grpc.StatusCode if code.value[0] == job.error.code), grpc.StatusCode.UNKNOWN)
+    return unpacked(code, job.error) or made("", job.error.message)

@@ -17,7 +17,7 @@ from cloister.v1 import ocr_pb2
 from server import database
 from server.errors import Reason
 from server.queue.job import ENDED, State
-from server.queue.schema import readings
+from server.queue.schema import jobs, readings
 
 _BATCH = 500
 _MESSAGE_CHARACTERS = 2000
@@ -34,6 +34,8 @@ class Claim:
     attempts: int
     losses: int
     refusals: int
+    submitted_s: float
+    """When it was first handed in, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Leases:
             if not connection.execute(update(readings).where(*free).values(values)).rowcount:
                 return None
             row = connection.execute(select(readings).where(readings.c.id == reading)).mappings().one()
+            submitted_s = connection.scalar(select(func.min(jobs.c.submitted_s)).where(jobs.c.reading == reading))
         return Claim(
             reading=reading,
             owner=owner,
@@ -69,6 +72,7 @@ class Leases:
             attempts=row["attempts"],
             losses=row["losses"],
             refusals=row["refusals"],
+            submitted_s=submitted_s or now_s,
         )
 
     def renew(self, owners: Collection[str]) -> set[str]:

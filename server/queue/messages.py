@@ -36,11 +36,17 @@ def message(job: Job) -> jobs_pb2.Job:
         failed_attempts=job.attempts,
         reason=job.reason,
         message=job.message,
+        outputs=job.options.outputs,
     )
     made = jobs_pb2.Job(name=_PREFIX + job.id, metadata=metadata, done=job.state.ended)
     if job.state.ended and job.state is not State.SUCCEEDED:
         made.error.CopyFrom(status(Queue.failure(job)))
     return made
+
+
+def state_of(job: jobs_pb2.Job) -> State:
+    """Raises `OptionsError` where it is one that only a newer version knows."""
+    return states_of([job.metadata.state])[0]
 
 
 def id_of(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from threading import Event
 from typing import Protocol
 
@@ -37,7 +38,7 @@ class Broker(Protocol):
 
 
 class Relay:
-    """`run` is for a thread of its own."""
+    """`run` is for a thread of its own. ``lost`` is told how many attempts it found to be nobody's any more."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Relay:
         losses: int,
         resend_s: float,
         keep_days: float,
+        lost: Callable[[int], None],
     ) -> None:
         self._ledger = ledger
         self._leases = leases
@@ -59,6 +61,7 @@ class Relay:
         self._losses = losses
         self._resend_s = resend_s
         self._keep_s = keep_days * _DAY_S
+        self._lost = lost
         self._counted_at_s = 0.0
         self._cleaned_at_s = 0.0
         self._ailing = False
@@ -82,6 +85,7 @@ class Relay:
         taken = self._leases.expire(self._losses)
         if taken:
             self._log.warning("workers lost", readings=taken)
+            self._lost(taken)
         self._send()
         now_s = time.monotonic()
         if now_s - self._counted_at_s >= self._resend_s / 2:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeVar
 
 import grpc
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +17,7 @@ from server.catalogue import EngineEntry
 from server.database import DatabaseError
 from server.door import caller
 from server.errors import CloisterError, DocumentError, InternalError, OptionsError, OverloadedError, Reason, trailers
+from server.inflight import Context, shutting_down
 from server.queue.job import Job, State, engines_of
 from server.queue.ledger import unknown
 from server.queue.messages import id_for, id_of, message, place, states_of, token
@@ -28,7 +29,6 @@ NAME = jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 _THREADS = 8
 _POLL_S = 0.5
 _RETRY_S = 5.0
-_RETRY_ELSEWHERE_S = 1.0
 _PAGE = 100
 _MOST = 1000
 _MOST_CHANGES = 10_000
@@ -36,7 +36,6 @@ _WATCHERS = 64
 # What was written by a clock a little behind ours, or by a transaction that took its time, is seen all the same.
 _OVERLAP_S = 10.0
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -197,7 +196,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         error: CloisterError | None = None
         try:
             if self._draining.is_set():
-                raise _shutting_down()
+                raise shutting_down()
             yield
         except CloisterError as raised:
             error = raised
@@ -234,7 +233,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 await self._draining.wait()
         except TimeoutError:
             return
-        raise _shutting_down()
+        raise shutting_down()
 
     async def _off(self, work: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
         """``work`` off the event loop, which it would block."""
@@ -243,9 +242,3 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
 def _differ(before: Job | None, now: Job) -> bool:
     return before is None or (before.state, before.attempts, before.reason) != (now.state, now.attempts, now.reason)
-
-
-def _shutting_down() -> OverloadedError:
-    return OverloadedError(
-        Reason.SHUTTING_DOWN, "the server is shutting down; try again", retry_after_s=_RETRY_ELSEWHERE_S
-    )

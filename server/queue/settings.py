@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from server.section import Section
+from server.sections import Metrics, Section
 
 
 class Queue(Section):
@@ -46,3 +46,5 @@ class Queue(Section):
     """documents that may wait or be read; further ones are refused with QUEUE_FULL"""
     keep_days: Annotated[float, Field(gt=0)] = 7.0
     """days after which a job that has ended is forgotten, with its document and its result"""
+    metrics: Metrics = Field(default_factory=Metrics)
+    """where a worker shows its metrics, beside those of a server on the same host: [queue.metrics]"""

@@ -17,10 +17,13 @@ from structlog.typing import FilteringBoundLogger
 
 from server.access import Access
 from server.client import Client
+from server.exposition import exposing
 from server.queue import broker
 from server.queue.attempt import Attempts
+from server.queue.gauges import LedgerGauges
 from server.queue.keeper import Keeper
 from server.queue.leases import Leases
+from server.queue.metrics import QueueMetrics
 from server.queue.opening import Queue
 from server.queue.relay import Relay
 from server.settings import Settings
@@ -35,27 +38,27 @@ def work(
     server: str,
     log: FilteringBoundLogger,
     *,
-    access: Access | None = None,
+    access: Access,
     until_idle: bool = False,
 ) -> int:
     """Work until SIGTERM or SIGINT, then end what is in hand; or, ``until_idle``, until nothing waits.
 
-    ``server`` is the address of the OCR server, and ``access`` what it wants to see, by default as the environment
-    says. Documents of tenants it must let this worker hand in for each: by a key for the tenant "*". Returns an exit
-    code: not 0 where Celery could not go on. For the main thread of a process. Raises `SettingsError` and
-    `AccessError`.
+    ``server`` is the address of the OCR server, and ``access`` what it wants to see. Documents of tenants it must let
+    this worker hand in for each: by a key for the tenant "*". Returns an exit code: not 0 where Celery could not go on.
+    For the main thread of a process. Raises `SettingsError` and `AccessError`.
     """
     section = settings.queue
-    stop, done = Event(), Event()
+    stop, done, ready = Event(), Event(), Event()
     with ExitStack() as stack:
         queue = Queue.opened(section)
         stack.callback(queue.close)
-        # The ledger has documents tried again. And streams that gRPC (1.85) may retry can hang, beyond their deadline,
-        # where their server is killed.
+        # The ledger has documents tried again.
         client = stack.enter_context(Client(server, deadline_s=section.deadline_s, access=access, retries=False))
         leases = Leases(queue.ledger.prepare(), section.lease_s)
         keeper = Keeper(leases, section.lease_s, section.deadline_s + _STORING_S, log)
         app = broker.application(section)
+        metrics = QueueMetrics()
+        LedgerGauges(queue.ledger).add_to(metrics.registry)
         attempts = Attempts(
             client,
             queue.store,
@@ -65,6 +68,7 @@ def work(
             attempts=section.attempts,
             deadline_s=section.deadline_s,
             stop=stop,
+            metrics=metrics,
         )
         broker.task(app, attempts.make)
         relay = Relay(
@@ -76,11 +80,12 @@ def work(
             losses=section.losses,
             resend_s=section.resend_s,
             keep_days=section.keep_days,
+            lost=metrics.lost,
         )
         stack.enter_context(_logging(log))
         # It warns of root, whom a message could make run what it likes; ours hold an id, and no other kind is taken.
         warnings.simplefilter("ignore", SecurityWarning)
-        stack.enter_context(_stopping(stop))
+        stack.enter_context(_told(ready, stop))
         worker = app.Worker(
             hostname=f"cloister-{secrets.token_hex(4)}@%h",
             pool="threads",
@@ -90,17 +95,29 @@ def work(
             quiet=True,
             loglevel=logging.WARNING,
         )
+        threads = []
         for name, target, arguments in (
             ("keeper", keeper.run, (stop, settings.limits.drain_s, done)),
             ("relay", relay.run, (section.poll_s, stop)),
             *((("idle", _until_idle, (leases, stop)),) if until_idle else ()),
         ):
             thread = Thread(target=target, args=arguments, name=name, daemon=True)
+            threads.append(thread)
             thread.start()
             stack.callback(thread.join)
         stack.callback(done.set)
         stack.callback(stop.set)
-        log.info("working", server=server, jobs=queue.ledger.place, store=queue.store.place)
+
+        def broken() -> str:
+            ended = [thread.name for thread in threads if not thread.is_alive()]
+            return f"ended: {', '.join(ended)}" if ended and not stop.is_set() else ""
+
+        probes = {
+            "/healthz": broken,
+            "/readyz": lambda: "" if ready.is_set() and not stop.is_set() else "not fed by the broker",
+        }
+        url = stack.enter_context(exposing(section.metrics, metrics.registry, section="queue.metrics", probes=probes))
+        log.info("working", metrics=url, server=server, jobs=queue.ledger.place, store=queue.store.place)
         worker.start()
     code = int(worker.exitcode or 0)
     (log.error if code else log.info)("stopped", code=code)
@@ -116,14 +133,21 @@ def _until_idle(leases: Leases, stop: Event) -> None:
 
 
 @contextmanager
-def _stopping(stop: Event) -> Iterator[None]:
+def _told(ready: Event, stop: Event) -> Iterator[None]:
+    """Set ``ready`` once the broker feeds this worker, and ``stop`` when it is to end."""
+
+    def on_ready(**_: object) -> None:
+        ready.set()
+
     def on_shutdown(**_: object) -> None:
         stop.set()
 
+    signals.worker_ready.connect(on_ready, weak=False)
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
     try:
         yield
     finally:
+        signals.worker_ready.disconnect(on_ready)
         signals.worker_shutting_down.disconnect(on_shutdown)
 
 

@@ -1,4 +1,4 @@
-"""As much of kustomize as deploy/kubernetes uses: resources, a config map made of files, patches."""
+"""As much of kustomize as deploy/kubernetes uses: resources, components, config maps, patches."""
 
 from __future__ import annotations
 
@@ -11,33 +11,49 @@ import yaml
 
 Manifest: TypeAlias = "dict[str, Any]"
 
-KNOWN = {"apiVersion", "kind", "resources", "configMapGenerator", "patches"}
+KNOWN = {"apiVersion", "kind", "resources", "components", "configMapGenerator", "patches"}
 
 
 def build(folder: Path) -> list[Manifest]:
     """What ``kubectl kustomize FOLDER`` prints. Raises AssertionError for what is not known here."""
+    return _built(folder, "Kustomization", [])
+
+
+def _built(folder: Path, kind: str, there: list[Manifest]) -> list[Manifest]:
+    """``there`` is what a component is added to, and what it may patch."""
     asked = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert asked["kind"] == kind
     assert asked.keys() <= KNOWN, asked.keys() - KNOWN
-    manifests: list[Manifest] = []
+    manifests = list(there)
     for resource in asked["resources"]:
         path = folder / resource
         manifests += build(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+    for component in asked.get("components", []):
+        manifests = _built(folder / component, "Component", manifests)
+    made = []
     for generator in asked.get("configMapGenerator", []):
-        data = {name: (folder / name).read_text() for name in generator["files"]}
+        data = {name: (folder / name).read_text() for name in generator.get("files", ())}
+        data |= dict(literal.split("=", 1) for literal in generator.get("literals", ()))
         name = f"{generator['name']}-{hashlib.sha256(repr(data).encode()).hexdigest()[:10]}"
-        _rename(manifests, generator["name"], name)
+        made.append((generator["name"], name))
         manifests.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
     for patch in asked.get("patches", []):
         manifests = _patched(manifests, patch)
+    for old, new in made:
+        _rename(manifests, old, new)
     return manifests
 
 
 def _rename(manifests: list[Manifest], old: str, new: str) -> None:
     """A changed config map has another name, so that a Deployment rolls."""
     for manifest in manifests:
-        for volume in manifest.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", []):
-            if volume.get("configMap", {}).get("name") == old:
-                volume["configMap"]["name"] = new
+        pod = manifest.get("spec", {}).get("template", {}).get("spec", {})
+        sources = [source for container in pod.get("containers", []) for source in container.get("envFrom", [])]
+        for named in [volume.get("configMap", {}) for volume in pod.get("volumes", [])] + [
+            source.get("configMapRef", {}) for source in sources
+        ]:
+            if named.get("name") == old:
+                named["name"] = new
 
 
 def _patched(manifests: list[Manifest], patch: Manifest) -> list[Manifest]:

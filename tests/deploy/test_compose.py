@@ -36,6 +36,23 @@ def test_settings_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
 
 
+def test_what_the_server_takes_is_what_the_worker_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for name in ("server", "worker"):
+        with monkeypatch.context() as environment:
+            for variable, value in SERVICES[name]["environment"].items():
+                environment.setenv(variable, value)
+            queue = load().queue
+        found.append((queue.folder, queue.database, queue.store, queue.broker))
+    assert found[0] == found[1]
+
+
+def test_the_image_has_the_drivers_of_what_a_fleet_shares() -> None:
+    """Of Redis, S3 and PostgreSQL, which are extras of ours."""
+    lock = (DEPLOY / "container" / "requirements.lock").read_text()
+    assert {"redis", "s3fs", "psycopg"} <= set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+
+
 @pytest.mark.parametrize("name", list(SERVICES))
 def test_nothing_runs_as_root_or_with_rights_or_on_a_root_that_can_be_written(name: str) -> None:
     service = SERVICES[name]

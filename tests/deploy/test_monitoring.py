@@ -6,27 +6,29 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from server import telemetry
 from server.app import RunningServer, running
 from server.async_client import AsyncClient
 from server.errors import CloisterError
+from server.queue.client import JobClient
 from server.reload import Sources
-from server.watching.scrape import scrape
 from tests.server.conftest import tiny, tiny_settings
 from tests.server.jobs import document
+from tests.server.queue.fleet import fleet, free_address
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "monitoring"
 NAME = re.compile(r"\b(?:cloister|process)_[a-z_]+\b")
@@ -84,9 +86,26 @@ def test_panels_have_names_and_do_not_overlap() -> None:
         taken |= cells
 
 
+@dataclass(frozen=True)
+class Busy:
+    """A server and a worker, at work, and where each shows its metrics."""
+
+    server: RunningServer
+    worker: str
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """By the names that `prometheus.yml` has for them."""
+        return {"cloister": address_of(self.server.metrics_url), "cloister-workers": self.worker}
+
+
+def address_of(url: str) -> str:
+    return url.removeprefix("http://").removesuffix("/metrics")
+
+
 @asynccontextmanager
-async def busy_server(folder: Path) -> AsyncIterator[RunningServer]:
-    """A server that has done something of all there is to measure: a canary, a shadow, failures, a reload."""
+async def busy_server(folder: Path) -> AsyncIterator[Busy]:
+    """A server that has done something of all there is to measure: a canary, a shadow, failures, a reload, jobs."""
     flags = folder / "flags.json"
     flag = {"state": "ENABLED", "variants": {"try": "candidate"}, "defaultVariant": "try"}
     flags.write_text(json.dumps({"flags": {"shadow": flag}}))
@@ -96,34 +115,49 @@ async def busy_server(folder: Path) -> AsyncIterator[RunningServer]:
         metrics={"address": "127.0.0.1:0"},
         health={"self_test_s": 0.5},
         canary={"tiny": {}},
+        queue={"serve": True, "folder": folder / "queue"},
     )
     canary = replace(tiny(), version="2.0")
     sources = Sources(lambda: settings, lambda _: (tiny(),), lambda _: (canary,))
     log = telemetry.logger(quiet=True)
     async with running(settings, log=log, candidates=[tiny("candidate")], sources=sources) as server:
         await server.reloader.reload()
-        yield server
+        worker = free_address()
+        shows = {"QUEUE__METRICS": json.dumps({"address": worker})}
+        with fleet(folder / "queue", server.address, shows) as made:
+            made.submit("!crash")
+            yield Busy(server, worker)
 
 
 async def asked_of(server: RunningServer, over: asyncio.Event) -> None:
     async with AsyncClient(server.address) as client:
-        while not over.is_set():
-            await client.recognize(document("some", "words"))
-            await client.recognize(document("words"), engine="tiny@canary")
-            with suppress(CloisterError):
-                await client.recognize(document("one", "!violate"))
-            await asyncio.sleep(0.2)
+        with JobClient(server.address) as jobs:
+            # What is read once is not read again.
+            for turn in count():
+                if over.is_set():
+                    return
+                await asyncio.to_thread(jobs.submit, document("handed in", str(turn)))
+                await ask(client)
+
+
+async def ask(client: AsyncClient) -> None:
+    await client.recognize(document("some", "words"))
+    await client.recognize(document("words"), engine="tiny@canary")
+    with suppress(CloisterError):
+        await client.recognize(document("one", "!violate"))
+    await asyncio.sleep(0.2)
 
 
 @contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Prometheus with our rules, looking at ``target`` every second; the value is where it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+def prometheus(folder: Path, targets: dict[str, str]) -> Iterator[str]:
+    """Prometheus with our rules, looking at ``targets`` every second; the value is where it answers."""
+    address = free_address()
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     config["global"]["scrape_interval"] = "1s"
     config["rule_files"] = [str(FOLDER / "alerts.yml")]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+    assert {job["job_name"] for job in config["scrape_configs"]} == targets.keys()
+    for job in config["scrape_configs"]:
+        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     options = {"config.file": folder / "prometheus.yml", "storage.tsdb.path": folder / "data", "log.level": "error"}
     server = subprocess.Popen(
@@ -139,6 +173,12 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
+
+
+def shown_at(address: str) -> bytes:
+    with urllib.request.urlopen(f"http://{address}/metrics") as response:
+        shown: bytes = response.read()
+        return shown
 
 
 def query(url: str, expression: str) -> list[Any]:
@@ -161,11 +201,10 @@ async def test_every_panel_shows_something_of_a_server_at_work(tmp_path: Path) -
     expressions = dashboard_expressions()
     # An annotation is there at the moment of a reload alone.
     lasting = [expression for expression in expressions if not expression.startswith("changes(")]
-    async with busy_server(tmp_path) as server:
+    async with busy_server(tmp_path) as busy:
         over = asyncio.Event()
-        asking = asyncio.create_task(asked_of(server, over))
-        target = server.metrics_url.removeprefix("http://").removesuffix("/metrics")
-        with prometheus(tmp_path, target) as url:
+        asking = asyncio.create_task(asked_of(busy.server, over))
+        with prometheus(tmp_path, busy.targets) as url:
             left = lasting
             async with asyncio.timeout(90):
                 while left := await asyncio.to_thread(unanswered, url, left):
@@ -175,10 +214,11 @@ async def test_every_panel_shows_something_of_a_server_at_work(tmp_path: Path) -
                 await asyncio.to_thread(query, url, expression)
         over.set()
         await asking
-        seen = await asyncio.to_thread(scrape, server.metrics_url)
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(server.metrics_url).read())
-        names = {name for name, _ in seen.values} | STARTS_BY_ITSELF
+        texts = [await asyncio.to_thread(shown_at, target) for target in busy.targets.values()]
+    samples = [family.samples for text in texts for family in text_string_to_metric_families(text.decode())]
+    names = {sample.name for found in samples for sample in found} | STARTS_BY_ITSELF
     for expression in [*expressions, *(rule["expr"] for rule in rules())]:
         assert set(NAME.findall(expression)) <= names, expression
-    lint = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
-    assert lint.returncode == 0, lint.stderr.decode()
+    for text in texts:
+        lint = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
+        assert lint.returncode == 0, lint.stderr.decode()

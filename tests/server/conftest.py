@@ -15,7 +15,8 @@ from jail.spec import ZygoteSpec
 from server import telemetry
 from server.app import RunningServer, running
 from server.catalogue import EngineEntry
-from server.settings import LogFormat, Settings
+from server.sections import LogFormat
+from server.settings import Settings
 
 MIB = 1024 * 1024
 

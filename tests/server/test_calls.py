@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import grpc
 import pytest
 
+from server.admission import Deadline
 from server.async_client import AsyncClient
-from server.calls import channel_options, target_of
+from server.calls import again_s, channel_options, target_of
 from server.client import Client
+from server.errors import OverloadedError, Reason, TransportError
 from tests.server.conftest import Tiny, tiny_server, tiny_settings
 from tests.server.jobs import document
 
@@ -165,3 +168,19 @@ async def names(name: str, *addresses: str) -> AsyncIterator[int]:
         yield transport.get_extra_info("sockname")[1]
     finally:
         transport.close()
+
+
+def test_a_stream_that_was_not_answered_is_sent_anew_as_a_plain_call_would_be() -> None:
+    deadline = Deadline.after(60)
+    away = TransportError(Reason.UNREACHABLE, "", code=grpc.StatusCode.UNAVAILABLE)
+    pauses = [again_s(away, attempt, deadline) for attempt in range(1, 5)]
+    for attempt, pause in enumerate(pauses):
+        assert pause is not None
+        assert 0.8 * 0.2 * 2**attempt <= pause <= 1.2 * 0.2 * 2**attempt
+    assert again_s(away, 5, deadline) is None
+    assert again_s(away, 4, Deadline.after(0.1)) is None
+    # A server that says when is asked then; one that does not want to be asked again is not, nor after other failures.
+    assert again_s(OverloadedError(Reason.STARTING, "", retry_after_s=2.0), 1, deadline) == 2.0
+    assert again_s(OverloadedError(Reason.NO_CELL, ""), 1, deadline) is None
+    assert again_s(OverloadedError(Reason.QUEUE_FULL, "", retry_after_s=2.0), 1, deadline) is None
+    assert again_s(TransportError(Reason.UNREACHABLE, "", code=grpc.StatusCode.CANCELLED), 1, deadline) is None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.client import Client
+from server.calls import RETRY_BYTES
+from server.client import Client, Upload
 from server.errors import CellError, DeadlineError, DocumentError, Reason, TransportError
 from tests.server.conftest import Tiny
 from tests.server.jobs import document
@@ -79,3 +80,22 @@ async def test_a_stream_without_end_is_refused(shared: Tiny) -> None:
             assert raised.value.reason == Reason.DOCUMENT_TOO_LARGE
 
     await asyncio.to_thread(call)
+
+
+async def test_a_document_in_parts_is_there_again_until_it_is_answered() -> None:
+    upload = Upload(iter([b"a", b"b", b"c"]), keeps=True)
+    first = upload.parts()
+    assert [next(first), next(first)] == [b"a", b"b"]
+    # The server went away; the rest is drawn from where it was.
+    assert list(upload.parts()) == [b"a", b"b", b"c"]
+    assert upload.is_kept
+    upload.forget()
+    assert not upload.is_kept
+    assert not Upload(b"x", keeps=False).is_kept
+
+
+async def test_a_document_that_is_too_large_to_be_kept_is_sent_once_and_whole() -> None:
+    part = b"x" * (RETRY_BYTES // 2)
+    upload = Upload(repeat(part, 3), keeps=True)
+    assert sum(len(sent) for sent in upload.parts()) == 3 * len(part)
+    assert not upload.is_kept

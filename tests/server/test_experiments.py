@@ -12,7 +12,8 @@ from cloister.v1 import ocr_pb2
 from server import telemetry
 from server.errors import OptionsError
 from server.experiments import Experiments
-from server.settings import LogFormat, SettingsError
+from server.sections import LogFormat
+from server.settings import SettingsError
 
 SPLIT = {"fractional": [["new", 25], ["old", 75]]}
 

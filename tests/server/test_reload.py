@@ -20,7 +20,8 @@ from server.catalogue import EngineEntry
 from server.errors import CellError, OptionsError, Reason
 from server.hosts import Label
 from server.reload import ReloadError, Sources, merged
-from server.settings import LogFormat, Settings, SettingsError
+from server.sections import LogFormat
+from server.settings import Settings, SettingsError
 from tests.server.conftest import Tiny, tiny, tiny_settings
 from tests.server.jobs import document
 

@@ -17,7 +17,7 @@ from server.app import running
 from server.async_client import AsyncClient
 from server.records.store import RecordsError, Store
 from server.records.vault import Vault
-from server.settings import LogFormat
+from server.sections import LogFormat
 from tests.server.conftest import Tiny, tiny, tiny_settings
 from tests.server.jobs import document
 

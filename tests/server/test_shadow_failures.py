@@ -19,7 +19,7 @@ from server import telemetry
 from server.app import running
 from server.async_client import AsyncClient
 from server.records.store import Store
-from server.settings import LogFormat
+from server.sections import LogFormat
 from tests.server.candidates import EVERY_MISDEED, candidate
 from tests.server.conftest import Tiny, tiny, tiny_settings
 from tests.server.jobs import document

@@ -24,7 +24,8 @@ from server import telemetry
 from server.app import running
 from server.async_client import AsyncClient
 from server.errors import CloisterError
-from server.settings import LogFormat, Settings
+from server.sections import LogFormat
+from server.settings import Settings
 from server.tracing import Tracer
 from tests.server.conftest import Tiny, tiny, tiny_server, tiny_settings
 from tests.server.jobs import document

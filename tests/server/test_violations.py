@@ -12,7 +12,7 @@ import pytest
 from server import telemetry, violations
 from server.async_client import AsyncClient
 from server.errors import CellError
-from server.settings import LogFormat
+from server.sections import LogFormat
 from tests.server.conftest import tiny_server
 from tests.server.jobs import document
 

@@ -28,31 +28,31 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63loister/v1/jobs.proto\x12\x0b\x63loister.v1\x1a\x15\x63loister/v1/ocr.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x83\x01\n\x15SubmitDocumentRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12.\n\x07options\x18\x02 \x01(\x0b\x32\x1d.cloister.v1.RecognizeOptions\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\xb0\x01\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x08metadata\x18\x02 \x01(\x0b\x32\x18.cloister.v1.JobMetadata\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x32\n\x08response\x18\x05 \x01(\x0b\x32\x1e.cloister.v1.RecognizeResponseH\x00\x42\x08\n\x06result\"\x8d\x02\n\x0bJobMetadata\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.cloister.v1.JobState\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12/\n\x0bsubmit_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ocument_bytes\x18\x06 \x01(\x04\x12\x17\n\x0f\x66\x61iled_attempts\x18\x07 \x01(\r\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\"F\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x10WatchJobsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\"o\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.cloister.v1.JobState\x12\x0e\n\x06tenant\x18\x04 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.cloister.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\x99\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_WAITING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x12\n\x0eJOB_STATE_DEAD\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xd3\x02\n\nJobService\x12\x46\n\x0eSubmitDocument\x12\".cloister.v1.SubmitDocumentRequest\x1a\x10.cloister.v1.Job\x12\x36\n\x06GetJob\x12\x1a.cloister.v1.GetJobRequest\x1a\x10.cloister.v1.Job\x12>\n\tWatchJobs\x12\x1d.cloister.v1.WatchJobsRequest\x1a\x10.cloister.v1.Job0\x01\x12G\n\x08ListJobs\x12\x1c.cloister.v1.ListJobsRequest\x1a\x1d.cloister.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.cloister.v1.CancelJobRequest\x1a\x10.cloister.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63loister/v1/jobs.proto\x12\x0b\x63loister.v1\x1a\x15\x63loister/v1/ocr.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x83\x01\n\x15SubmitDocumentRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12.\n\x07options\x18\x02 \x01(\x0b\x32\x1d.cloister.v1.RecognizeOptions\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\xb0\x01\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x08metadata\x18\x02 \x01(\x0b\x32\x18.cloister.v1.JobMetadata\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x32\n\x08response\x18\x05 \x01(\x0b\x32\x1e.cloister.v1.RecognizeResponseH\x00\x42\x08\n\x06result\"\xb3\x02\n\x0bJobMetadata\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.cloister.v1.JobState\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12/\n\x0bsubmit_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ocument_bytes\x18\x06 \x01(\x04\x12\x17\n\x0f\x66\x61iled_attempts\x18\x07 \x01(\r\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\x12$\n\x07outputs\x18\n \x03(\x0e\x32\x13.cloister.v1.Output\"F\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x10WatchJobsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\"o\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.cloister.v1.JobState\x12\x0e\n\x06tenant\x18\x04 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.cloister.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\x99\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_WAITING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x12\n\x0eJOB_STATE_DEAD\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xd3\x02\n\nJobService\x12\x46\n\x0eSubmitDocument\x12\".cloister.v1.SubmitDocumentRequest\x1a\x10.cloister.v1.Job\x12\x36\n\x06GetJob\x12\x1a.cloister.v1.GetJobRequest\x1a\x10.cloister.v1.Job\x12>\n\tWatchJobs\x12\x1d.cloister.v1.WatchJobsRequest\x1a\x10.cloister.v1.Job0\x01\x12G\n\x08ListJobs\x12\x1c.cloister.v1.ListJobsRequest\x1a\x1d.cloister.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.cloister.v1.CancelJobRequest\x1a\x10.cloister.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloister.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=1085
-  _globals['_JOBSTATE']._serialized_end=1238
+  _globals['_JOBSTATE']._serialized_start=1123
+  _globals['_JOBSTATE']._serialized_end=1276
   _globals['_SUBMITDOCUMENTREQUEST']._serialized_start=153
   _globals['_SUBMITDOCUMENTREQUEST']._serialized_end=284
   _globals['_JOB']._serialized_start=287
   _globals['_JOB']._serialized_end=463
   _globals['_JOBMETADATA']._serialized_start=466
-  _globals['_JOBMETADATA']._serialized_end=735
-  _globals['_GETJOBREQUEST']._serialized_start=737
-  _globals['_GETJOBREQUEST']._serialized_end=807
-  _globals['_WATCHJOBSREQUEST']._serialized_start=809
-  _globals['_WATCHJOBSREQUEST']._serialized_end=858
-  _globals['_LISTJOBSREQUEST']._serialized_start=860
-  _globals['_LISTJOBSREQUEST']._serialized_end=971
-  _globals['_LISTJOBSRESPONSE']._serialized_start=973
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1048
-  _globals['_CANCELJOBREQUEST']._serialized_start=1050
-  _globals['_CANCELJOBREQUEST']._serialized_end=1082
-  _globals['_JOBSERVICE']._serialized_start=1241
-  _globals['_JOBSERVICE']._serialized_end=1580
+  _globals['_JOBMETADATA']._serialized_end=773
+  _globals['_GETJOBREQUEST']._serialized_start=775
+  _globals['_GETJOBREQUEST']._serialized_end=845
+  _globals['_WATCHJOBSREQUEST']._serialized_start=847
+  _globals['_WATCHJOBSREQUEST']._serialized_end=896
+  _globals['_LISTJOBSREQUEST']._serialized_start=898
+  _globals['_LISTJOBSREQUEST']._serialized_end=1009
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1011
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1086
+  _globals['_CANCELJOBREQUEST']._serialized_start=1088
+  _globals['_CANCELJOBREQUEST']._serialized_end=1120
+  _globals['_JOBSERVICE']._serialized_start=1279
+  _globals['_JOBSERVICE']._serialized_end=1618
 # @@protoc_insertion_point(module_scope)

@@ -139,6 +139,7 @@ class JobMetadata(_message.Message):
     FAILED_ATTEMPTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     state: Global___JobState.ValueType
     display_name: _builtins.str
     tenant: _builtins.str
@@ -154,6 +155,10 @@ class JobMetadata(_message.Message):
     def change_time(self) -> _timestamp_pb2.Timestamp:
         """Of its last change of state."""
 
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_ocr_pb2.Output.ValueType]:
+        """What its response has, or will have."""
+
     def __init__(
         self,
         *,
@@ -166,10 +171,11 @@ class JobMetadata(_message.Message):
         failed_attempts: _builtins.int = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        outputs: _abc.Iterable[_ocr_pb2.Output.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "submit_time", b"submit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "display_name", b"display_name", "document_bytes", b"document_bytes", "failed_attempts", b"failed_attempts", "message", b"message", "reason", b"reason", "state", b"state", "submit_time", b"submit_time", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "display_name", b"display_name", "document_bytes", b"document_bytes", "failed_attempts", b"failed_attempts", "message", b"message", "outputs", b"outputs", "reason", b"reason", "state", b"state", "submit_time", b"submit_time", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ from typing import Self
 import grpc
 
 from cloister.v1 import ocr_pb2
+from server.access import Access
+from server.client import Client
+from server.errors import OverloadedError, TransportError
 from server.queue.job import Job, State
 from server.queue.opening import Queue
 from server.queue.settings import Queue as QueueSettings
@@ -34,13 +38,21 @@ def settled(what: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         time.sleep(0.1)
 
 
+def free_address() -> str:
+    """On loopback, for a server that is to keep it over restarts."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
 class Server:
     """`tests.server.serve_tiny` at an address that stays over restarts."""
 
-    def __init__(self, folder: Path, busy: int = 2) -> None:
-        self.address = f"unix:{folder}/socket"
-        settings = {"ENGINES": '["tiny"]', "LISTEN__ADDRESS": self.address, "CELLS__BUSY": str(busy)}
+    def __init__(self, folder: Path, busy: int = 2, name: str = "socket", **more: str) -> None:
+        """``more`` are settings by the names of their variables, LIMITS__PAGES="3"."""
+        self.address = more.get("LISTEN__ADDRESS", f"unix:{folder}/{name}")
+        settings = {"ENGINES": '["tiny"]', "LISTEN__ADDRESS": self.address, "CELLS__BUSY": str(busy), **more}
         self._environment = environment(settings | {"CELLS__IDLE": "1", "CELLS__CPU_S": "20", "LIMITS__QUEUE": "2"})
+        self._tls = "TLS__CERTIFICATE" in more
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -51,6 +63,11 @@ class Server:
         with grpc.insecure_channel(self.address, (("grpc.max_reconnect_backoff_ms", 500),)) as channel:
             grpc.channel_ready_future(channel).result(timeout=PATIENCE_S)
 
+    def serving(self, access: Access | None = None) -> None:
+        """Wait until it reads documents."""
+        with Client(self.address, access=access or Access(), retries=False) as client:
+            settled(lambda: _reads(client))
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -59,7 +76,8 @@ class Server:
     def __enter__(self) -> Self:
         self.start()
         try:
-            self.ready()
+            if not self._tls:
+                self.ready()
         except BaseException:
             self.kill()
             raise
@@ -78,6 +96,8 @@ class Fleet:
     log: Path
     queue: Queue = field(init=False)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    access: dict[str, str] = field(default_factory=dict)
+    """What workers find in their environment to show the server: CA, TOKEN and the like."""
 
     def __post_init__(self) -> None:
         self.queue = Queue.opened(self.settings)
@@ -85,10 +105,12 @@ class Fleet:
     def work(self) -> subprocess.Popen[bytes]:
         """Start another worker."""
         command = [sys.executable, "-m", "server.cli", "worker", "--server", self.address]
-        values = self.settings.model_dump(mode="json", exclude={"store_options"})
+        values = self.settings.model_dump(mode="json", exclude={"store_options", "metrics"})
         given = {f"QUEUE__{name.upper()}": str(value) for name, value in values.items()}
         with self.log.open("ab") as log:
-            worker = subprocess.Popen(command, cwd=ROOT, env=environment(given | {"LOG__FORMAT": "json"}), stderr=log)
+            worker = subprocess.Popen(
+                command, cwd=ROOT, env=environment(given | self.access | {"LOG__FORMAT": "json"}), stderr=log
+            )
         self.workers.append(worker)
         return worker
 
@@ -122,11 +144,20 @@ class Fleet:
         self.queue.close()
 
 
+def _reads(client: Client) -> bool:
+    try:
+        client.recognize(b"x")
+    except (OverloadedError, TransportError):
+        return False
+    return True
+
+
 @contextmanager
-def fleet(folder: Path, address: str, **settings: str | float) -> Iterator[Fleet]:
+def fleet(folder: Path, address: str, access: dict[str, str] | None = None, **settings: object) -> Iterator[Fleet]:
     """Quick to notice and to try again; one worker runs."""
     quick = {"poll_s": 0.2, "lease_s": 3.0, "resend_s": 3.0, "concurrency": 2, "deadline_s": 60.0}
     made = Fleet(QueueSettings.model_validate({"folder": folder, **quick, **settings}), address, folder.parent / "log")
+    made.access = access or {}
     try:
         made.work()
         yield made

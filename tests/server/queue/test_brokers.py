@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from server.queue.job import State
 from server.queue.relay import BrokerError
 from server.queue.settings import Queue as QueueSettings
 from server.settings import SettingsError
-from tests.server.queue.fleet import Fleet, Server, fleet, kill, settled
+from tests.server.queue.fleet import ROOT, Fleet, Server, environment, fleet, kill, settled
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -88,6 +90,20 @@ def test_messages_in_a_folder_are_counted_and_whole(folder: Path) -> None:
         broker.send(reading)
     assert broker.depth() == 3
     assert sorted(path.suffix for path in (folder / "messages").iterdir()) == [".msg"] * 3
+
+
+def test_a_driver_that_is_not_installed_is_named(folder: Path) -> None:
+    code = (
+        "import sys; sys.modules['redis'] = None\n"
+        "from server.queue.broker import application\n"
+        "from server.queue.settings import Queue\n"
+        f"application(Queue(folder={str(folder)!r}, broker='redis://localhost/0'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment({}), capture_output=True, text=True, check=False
+    )
+    assert "SettingsError" in done.stderr
+    assert "cloister[redis]" in done.stderr
 
 
 def test_a_broker_that_nobody_knows_is_named(folder: Path) -> None:

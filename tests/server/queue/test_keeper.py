@@ -15,7 +15,7 @@ from server.queue.job import Job, State
 from server.queue.keeper import End, Keeper
 from server.queue.leases import Leases
 from server.queue.ledger import Ledger
-from server.settings import LogFormat
+from server.sections import LogFormat
 from tests.server.queue.fleet import settled
 from tests.server.queue.samples import submission
 

@@ -13,7 +13,7 @@ from server.telemetry import Phase
 
 
 def claim(attempts: int = 0, refusals: int = 0) -> Claim:
-    return Claim("k", "owner", "documents/d", ocr_pb2.RecognizeOptions(), attempts, 0, refusals)
+    return Claim("k", "owner", "documents/d", ocr_pb2.RecognizeOptions(), attempts, 0, refusals, 0.0)
 
 
 @pytest.mark.parametrize(

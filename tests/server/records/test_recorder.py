@@ -16,7 +16,7 @@ from server.records.comparison import Entry
 from server.records.recorder import Recorder
 from server.records.store import Store
 from server.records.vault import Vault
-from server.settings import LogFormat
+from server.sections import LogFormat
 from tests.server.records.samples import comparison, kept
 
 
