@@ -156,7 +156,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         self, request_iterator: AsyncIterator[ocr_pb2.RecognizeStreamRequest], context: Context
     ) -> None:
         requests = aiter(request_iterator)
-        async with self._call("RecognizeStream", context) as call, uploads.lingering(requests):
+        async with self._call("RecognizeStream", context) as call, uploads.lingering(requests, context):
             options = await uploads.options(requests)
             host, task = self._chosen(options, call)
             outputs = options.outputs or _DEFAULT_OUTPUTS
