@@ -45,7 +45,7 @@ async def _drop(requests: AsyncIterator[object], context: Context, *, ended: boo
             ended = True
     while ended:
         with suppress(DecodeError):
-            ended = await context.read() is not grpc.aio.EOF
+            ended = await context.read() is not grpc.aio.EOF  # type: ignore[attr-defined]  # missing from its stubs
 
 
 async def options(requests: AsyncIterator[ocr_pb2.RecognizeStreamRequest]) -> ocr_pb2.RecognizeOptions:
