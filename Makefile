@@ -86,10 +86,11 @@ soak: test-setup  ## 10,000 requests of every kind, cells and zygotes killed at 
 fuzz-setup: test-setup
 	@$(PY) -c "import atheris" 2>/dev/null || $(PY) -m pip install --quiet "atheris>=3.0"
 
-fuzz: fuzz-setup  ## 100,000 damaged documents through cells, made-up replies, coverage-guided replies (hours)
+fuzz: fuzz-setup  ## 100,000 damaged documents through cells, made-up replies, coverage-guided replies and requests (hours)
 	@CLOISTER_FUZZED_DOCUMENTS=100000 $(PY) -m pytest -s --timeout=28800 tests/escape/test_documents.py
 	@CLOISTER_FUZZED_REPLIES=20000 $(PY) -m pytest --timeout=28800 tests/escape/test_server.py -k whatever
 	@PYTHONPATH=.:proto $(PY) -m tests.escape.fuzz_replies -max_total_time=1800
+	@PYTHONPATH=.:proto $(PY) -m tests.escape.fuzz_requests -max_total_time=1800
 
 bench-mser: setup  ## our MSER beside OpenCV's
 	@$(PY) -m bench.mser

@@ -98,13 +98,26 @@ def leave_keyring() -> None:
             raise SetUpError(Layer.PROCESS, str(error), "raise kernel.keys.maxkeys for the server's user") from error
 
 
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when ``parent``, by its id as seen from here, ends; end now where it has.
+
+    A fork does not inherit this, and a change of user makes the kernel forget it: it is to be said anew directly after
+    either. Source: PR_SET_PDEATHSIG(2const).
+    """
+    try:
+        prctl.set_pdeathsig(signal.SIGKILL)
+    except OSError as error:
+        raise SetUpError(Layer.PROCESS, str(error), "allow prctl(2) to the server") from error
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)  # what the kernel would have done, had it been told in time
+
+
 def seal_process() -> None:
-    """Die with the zygote; no tracing, no dumps; no new code. After the user changed, which would undo the first two.
+    """No tracing, no dumps; no new code. After the user changed, which would undo the first two.
 
     Kernels before 6.3 can't refuse new code: there the seccomp policy alone does.
     """
     try:
-        prctl.set_pdeathsig(signal.SIGKILL)
         prctl.set_dumpable(0)
         syscalls.refuse_new_code()
     except OSError as error:

@@ -38,7 +38,7 @@ _SMALL = 32 << 10
 
 @dataclass(frozen=True, slots=True)
 class Enclosure:
-    """What all cells of a zygote are shut in by, made ready before any is forked. ``tree`` is None without cgroups."""
+    """What all cells of a zygote are shut in by, made ready in it. ``tree`` is None without cgroups."""
 
     layers: frozenset[Layer]
     tree: cgroups.Tree | None
@@ -49,6 +49,8 @@ class Enclosure:
     cpu_s: int
     stack_bytes: int
     filters: seccomp.Ready
+    zygote: int
+    """Its process id as its cells see it: 0 from PID namespaces of their own, which the kernel ends with it anyway."""
     program: Program | None = None
     executed: tuple[str, ...] = ()
     """The program and its loader."""
@@ -70,7 +72,7 @@ class Enclosure:
         program: Program | None = None,
         dangerously_record: bool = False,
     ) -> Self:
-        """Read what a cell, in its own root, can't read any more. Raises `PolicyError`, `SpecError` for a program."""
+        """In the zygote: read what a cell in its own root can't read any more. Raises `PolicyError`, `SpecError`."""
         executed: tuple[str, ...] = ()
         if program is not None:
             loader = elf.interpreter(program.path)
@@ -88,6 +90,7 @@ class Enclosure:
             mount_point=str(Path(__file__).parent),
             cpu_s=cpu_s,
             stack_bytes=stack_bytes,
+            zygote=0 if Layer.PID_NAMESPACE in layers else os.getpid(),
             filters=seccomp.Ready.dangerously_recording(read) if dangerously_record else compiled,
             program=program,
             executed=executed,
@@ -153,7 +156,12 @@ def _refuse_descriptors(walls: Enclosure) -> None:
         rlimits.refuse_descriptors()
 
 
+_DIE_WITH_ZYGOTE = Step(
+    Layer.PROCESS, "death with the zygote", lambda walls, group: capabilities.die_with(walls.zygote)
+)
+
 STEPS: tuple[Step, ...] = (
+    _DIE_WITH_ZYGOTE,
     Step(Layer.CGROUPS, "cgroups", _join_cgroup),
     Step(Layer.NETWORK_NAMESPACE, "network namespace", lambda walls, group: namespaces.enter_network()),
     Step(Layer.IPC_NAMESPACE, "ipc namespace", lambda walls, group: namespaces.enter_ipc()),
@@ -168,6 +176,7 @@ STEPS: tuple[Step, ...] = (
         lambda walls, group: capabilities.drop_bounding_set(walls.last_capability),
     ),
     Step(Layer.IDENTITY, "identity", lambda walls, group: capabilities.drop_identity(privileged=walls.privileged)),
+    _DIE_WITH_ZYGOTE,  # of which the kernel has just let go
     Step(Layer.CAPABILITIES, "capabilities", lambda walls, group: capabilities.drop_capabilities()),
     Step(Layer.NO_NEW_PRIVS, "no_new_privs", lambda walls, group: capabilities.forbid_new_privileges()),
     Step(Layer.PROCESS, "process", lambda walls, group: capabilities.seal_process()),

@@ -26,8 +26,8 @@ _VERSION = 1
 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many rights on files each ABI knows: REFER with 2, TRUNCATE with 3, IOCTL_DEV with 5."""
-_NETWORK_RIGHTS = 2
-"""TCP bind and connect, from ABI 4."""
+_BIND_TCP, _CONNECT_TCP = 1, 2
+"""From ABI 4."""
 _SCOPES = 2
 """Abstract unix sockets and signals, from ABI 6."""
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
@@ -60,10 +60,10 @@ def enter(
     """Refuse this process all that ABI ``version`` can refuse, but for what a program needs. Needs no_new_privs.
 
     ``executed`` may be executed; it and ``read`` may be read, files and folders; with ``scratch`` files may be made in
-    that; with ``network`` TCP is not refused.
+    that; with ``network`` others may be called by TCP, and still nobody served.
     """
     files = (1 << _FILE_RIGHTS[min(version, _ABI_FILES)]) - 1
-    tcp = (1 << _NETWORK_RIGHTS) - 1 if version >= _ABI_NETWORK and not network else 0
+    tcp = (_BIND_TCP if network else _BIND_TCP | _CONNECT_TCP) if version >= _ABI_NETWORK else 0
     scopes = (1 << _SCOPES) - 1 if version >= _ABI_SCOPES else 0
     # A kernel takes a longer struct than it knows as long as what it does not know is zero.
     attributes = ctypes.create_string_buffer(struct.pack("=QQQ", files, tcp, scopes), 24)

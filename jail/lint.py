@@ -23,7 +23,7 @@ NEVER = frozenset(
     " vmsplice".split()
 )
 """Reach into other processes, into the kernel's own parts, or out of the jail."""
-CONDITIONED = frozenset("arch_prctl clone ioctl mmap mprotect pkey_mprotect prctl prlimit64".split())
+CONDITIONED = frozenset("arch_prctl clone ioctl mmap mprotect pkey_mprotect prctl prlimit64 setsockopt socket".split())
 """Harmless with some arguments and not with others: never allowed without a condition."""
 REVIEWED = frozenset(
     "accept accept4 bind clone connect creat execve execveat fork kill listen open openat openat2 recvfrom recvmsg"
@@ -92,6 +92,25 @@ _WITNESSES: dict[str, tuple[Witness, ...]] = {
     "prlimit64": (
         _witness("limits changed", arg1=7, arg2=4096),
         _witness("another process's limits", arg0=1, arg1=7, arg2=4096),
+    ),
+    "socket": (
+        _witness("a raw socket", arg0=2, arg1=3, arg2=1),
+        _witness("a raw socket", arg0=10, arg1=3, arg2=58),
+        *(
+            _witness(f"a socket of the family {family}", arg0=number, arg1=kind)
+            for number, family in ((16, "netlink"), (17, "packet"), (38, "alg"), (40, "vsock"), (44, "xdp"))
+            for kind in (1, 2, 3, 5)
+        ),
+        *(
+            _witness(f"the protocol {protocol}, which a kernel may load", arg0=2, arg1=kind, arg2=number)
+            for number, kind, protocol in ((132, 1, "SCTP"), (256, 1, "SMC"), (115, 2, "L2TP"), (136, 2, "UDP-Lite"))
+        ),
+    ),
+    "setsockopt": (
+        *(_witness("a filter in BPF", arg1=1, arg2=option) for option in (26, 50, 51, 52)),
+        _witness("TLS in the kernel", arg1=6, arg2=31),
+        _witness("a table of the firewall", arg1=0, arg2=64),
+        _witness("a table of the firewall", arg1=41, arg2=64),
     ),
     "arch_prctl": (_witness("CPUID made to fault", arg0=0x1012), _witness("the vDSO mapped anew", arg0=0x2003)),
 }

@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jail import syscalls
+from jail import capabilities, syscalls
 
 _PAGE = mmap.PAGESIZE
 _PRESENT = 1 << 63
@@ -58,10 +58,12 @@ def scout(rehearse: Callable[[], None]) -> Footprint:
     if not syscalls.can_populate():
         return Footprint()
     reader, writer = os.pipe()
+    zygote = os.getpid()
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
+            capabilities.die_with(zygote)
             os.close(reader)
             gc.enable()
             mappings = list(_mappings())

@@ -24,6 +24,8 @@ HEAD_BYTES = _HEAD.size
 MAX_CONTENT = (1 << 32) - 1
 _MAX_REPORT = 16 << 10
 _MAX_PLACE = 200
+_FEW_PAYLOADS, _PAYLOAD_BYTES = 256, 1024
+"""So many payloads any reply may have, and one more for each so many bytes that it may have in all."""
 
 
 class Kind(IntEnum):
@@ -79,12 +81,14 @@ _NEXT: dict[Kind | None, frozenset[Kind]] = {
 class ReplyParser:
     """Takes a cell's bytes as they come and gives whole frames, in the one order allowed.
 
-    ``max_bytes`` bounds the sum of all payloads. A frame too long is refused from its head: no more is ever held than
-    the frame that is being received.
+    ``max_bytes`` bounds the sum of all payloads, and their number too: tiny ones by the million would cost the server
+    more time than their cell. A frame too long is refused from its head: no more is ever held than the frame that is
+    being received.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._left = max_bytes
+        self._payloads_left = _FEW_PAYLOADS + max_bytes // _PAYLOAD_BYTES
         self._buffer = bytearray()
         self._last: Kind | None = None
 
@@ -113,6 +117,7 @@ class ReplyParser:
             self._last = kind
             if kind is Kind.PAYLOAD:
                 self._left -= length
+                self._payloads_left -= 1
         del self._buffer[:start]
         return frames
 
@@ -128,5 +133,7 @@ class ReplyParser:
         }[kind]
         if length > most:
             raise MalformedFrameError(f"{kind.name} of {length} bytes where {most} are allowed")
+        if kind is Kind.PAYLOAD and not self._payloads_left:
+            raise MalformedFrameError("more frames than a reply of its length may have")
         if kind is Kind.PAYLOAD and length == 0:
             raise MalformedFrameError("an empty PAYLOAD")

@@ -13,6 +13,7 @@ import fnmatch
 import gc
 import importlib
 import os
+import select
 import selectors
 import signal
 import socket
@@ -20,9 +21,10 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, cast
 
 import prctl
@@ -64,10 +66,13 @@ def main() -> None:
     except JailError as error:
         control.send(channel, _refusal(error))
         return
+    # Nobody writes to it: it ends with the keeper, just before the kernel tells who is to die with that.
+    keepers_life, keepers_end = os.pipe()
     try:
         pid = os.fork()
         if pid == 0:
-            _be_zygote(channel, start, host)
+            os.close(keepers_end)
+            _be_zygote(channel, start, host, keepers_life)
         channel.close()
         _keep(pid)
     finally:
@@ -109,15 +114,25 @@ def _prepare_host(start: control.Start) -> _Host:
 
 def _keep(zygote: int) -> None:
     """Wait for the zygote to end; end it where the server ends first."""
-    signal.signal(_SERVER_DIED, lambda number, frame: os.kill(zygote, signal.SIGKILL))
+    pidfd = os.pidfd_open(zygote)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # Once it is reaped, its id may be another's.
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+    signal.signal(_SERVER_DIED, end)
     os.waitpid(zygote, 0)
     signal.signal(_SERVER_DIED, signal.SIG_IGN)
 
 
-def _be_zygote(channel: socket.socket, start: control.Start, host: _Host) -> NoReturn:
+def _be_zygote(channel: socket.socket, start: control.Start, host: _Host, keepers_life: int) -> NoReturn:
     status = 1
     try:
         prctl.set_pdeathsig(signal.SIGKILL)
+        if select.select([keepers_life], [], [], 0)[0]:
+            os._exit(status)  # it was gone before the kernel knew; no id tells, in another PID namespace
+        os.close(keepers_life)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         started = time.perf_counter()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 
 from cloister.v1 import ocr_pb2
@@ -43,6 +44,18 @@ def make(
                 content = tsv.render(pages).encode()
         files.append(ocr_pb2.File(output=output, content=content))
     return files
+
+
+async def made(
+    outputs: Iterable[ocr_pb2.Output.ValueType],
+    pages: Sequence[ocr_pb2.Page],
+    pdf: bytes,
+    provenance: ocr_pb2.Provenance,
+) -> list[ocr_pb2.File]:
+    """As `make`, and off the event loop where that writes words: of all that a cell may answer it takes minutes."""
+    if _OF_WORDS.isdisjoint(outputs):
+        return make(outputs, pages, pdf, provenance)
+    return await asyncio.to_thread(make, outputs, pages, pdf, provenance)
 
 
 def parts(files: Iterable[ocr_pb2.File]) -> Iterator[ocr_pb2.File]:

@@ -24,6 +24,9 @@ _TOLERANCE_PX = 16.0
 _TOLERANCE_SHARE = 0.02
 # Parsed, a message can take twenty times its bytes: a page of nothing but empty lines does. A dense one has 1 MB.
 _MAX_MESSAGE_BYTES = 4 << 20
+# A dense page of a newspaper has some 10,000. An empty word is 5 bytes, and costs the event loop microseconds more than
+# once: a message full of them would hold up every other request for seconds.
+_MAX_WORDS = 50_000
 _MAX_DPI = 1e6
 _MAX_MESSAGE_CHARS = 500
 _MAX_METADATA = 16
@@ -163,6 +166,8 @@ class ReplyChecker:
 
 def _check_lines(page: ocr_pb2.Page, over: float) -> None:
     right, bottom = page.width + over, page.height + over
+    _require(len(page.lines) <= _MAX_WORDS, "a page of too many lines")
+    _require(sum(len(line.words) for line in page.lines) <= _MAX_WORDS, "a page of too many words")
     for line in page.lines:
         _require(bool(line.words), "a line without words")
         _require(_lies_within(line.quad, -over, right, bottom), "a line outside its page")

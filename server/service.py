@@ -100,7 +100,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
             if ocr_pb2.OUTPUT_TEXT in outputs:
                 response.text = PAGE_BREAK.join(page.text for page in read)
             response.provenance.CopyFrom(_provenance(host, call))
-            response.files.extend(files.make(outputs, read, bytes(document.pdf), response.provenance))
+            response.files.extend(await files.made(outputs, read, bytes(document.pdf), response.provenance))
             call.stop_clock()
             response.timings.CopyFrom(reading.timings(call.record))
             self._cast_shadow(context, call, _Asked(request.options.context, task, request.document), read)
@@ -110,7 +110,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
         self, request_iterator: AsyncIterator[ocr_pb2.RecognizeStreamRequest], context: Context
     ) -> None:
         requests = aiter(request_iterator)
-        async with self._call("RecognizeStream", context) as call, uploads.lingering(requests):
+        async with self._call("RecognizeStream", context) as call, uploads.lingering(requests, context):
             options = await uploads.options(requests)
             host, task = self._chosen(options, call)
             outputs = options.outputs or _DEFAULT_OUTPUTS
@@ -129,7 +129,7 @@ class OcrService(ocr_pb2_grpc.OcrServiceServicer):
                             read.append(part)
                         await context.write(ocr_pb2.RecognizeStreamResponse(page=files.shown(part, outputs)))
             provenance = _provenance(host, call)
-            for file in files.parts(files.make(outputs, read, bytes(document.pdf), provenance)):
+            for file in files.parts(await files.made(outputs, read, bytes(document.pdf), provenance)):
                 await context.write(ocr_pb2.RecognizeStreamResponse(file_part=file))
             call.stop_clock()
             summary = ocr_pb2.Summary(

@@ -7,7 +7,7 @@ namespaces of its own, and always in a cgroup of its own. Counts, sizes and time
 
 from __future__ import annotations
 
-from jail.attacks import files, kernel, network, processes, programs, replies, resources
+from jail.attacks import files, kernel, network, networked, processes, programs, replies, resources
 from jail.attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = (
@@ -18,7 +18,8 @@ ATTACKS: tuple[Attack, ...] = (
     *resources.ATTACKS,
     *replies.ATTACKS,
     *programs.ATTACKS,
+    *networked.ATTACKS,
 )
 """In the order in which they are shown."""
 
-CATALOGUE: dict[str, Attack] = {attack.name: attack for attack in (*ATTACKS, replies.FORGED)}
+CATALOGUE: dict[str, Attack] = {attack.name: attack for attack in (*ATTACKS, replies.FORGED, *networked.ASKED_FOR)}

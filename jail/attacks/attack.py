@@ -56,6 +56,8 @@ class Cells(StrEnum):
     """Cells that execute nothing, as most engines have."""
     PROGRAM = "program"
     """Cells that may execute one program (`jail.spec.Program`), under the policy for that."""
+    NETWORK = "network"
+    """The same, in the server's network, under the policy for that."""
 
 
 @dataclass(frozen=True, slots=True)

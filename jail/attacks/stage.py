@@ -35,6 +35,7 @@ from jail.spec import SCRATCH, Layers, Limits, Program, ZygoteSpec
 
 _PROGRAM = os.path.realpath("/bin/sh")
 """What a program's cells may execute: it need not do anything."""
+_POLICIES = {Cells.PLAIN: "base", Cells.PROGRAM: "program", Cells.NETWORK: "program-network"}
 _ROOM = "size=32m,nr_inodes=512,mode=755"
 _MOST_POOLS = 16
 _TIMEOUT_S = 90.0
@@ -131,14 +132,16 @@ class Stage:
     def _make(self, cells: Cells, off: frozenset[Barrier]) -> Pool:
         unbounded = Guard.REPLY_BOUND in off
         program = None
-        if cells is Cells.PROGRAM:
+        if cells is not Cells.PLAIN:
             # Behind Landlock, but not in a root of its own, a cell would have the host's files below its scratch.
             scratch_bytes = 0 if Layer.MOUNTS in off and Layer.LANDLOCK not in off else resources.SCRATCH_BYTES
-            program = Program(_PROGRAM, (str(self._shelf),), scratch_bytes=scratch_bytes)
+            program = Program(
+                _PROGRAM, (str(self._shelf),), network=cells is Cells.NETWORK, scratch_bytes=scratch_bytes
+            )
         spec = ZygoteSpec(
             "jail.attacks.job:Attacker",
             {KEEPSAKE: str(self._folder / KEEPSAKE)},
-            policy="base" if program is None else "program",
+            policy=_POLICIES[cells],
             environment={SECRET: os.environ[SECRET]} if Guard.ENVIRONMENT in off else {},
             program=program,
         )

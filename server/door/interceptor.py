@@ -106,7 +106,7 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
                 if handler.request_streaming and self._lingering < _MOST_LINGERING:
                     self._lingering += 1
                     try:
-                        async with lingering(requests):
+                        async with lingering(requests, context):
                             raise error
                     except CredentialError:
                         pass

@@ -1,10 +1,14 @@
-"""Documents of every format, damaged in ways that parsers mistake."""
+"""Documents of every format, damaged in ways that parsers mistake.
+
+``python -m tests.escape.mutants SEED NUMBER > FILE`` writes one anew, as a test that failed by it names it.
+"""
 
 from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
@@ -37,11 +41,16 @@ def seeds() -> list[bytes]:
 
 
 def mutants(count: int, seed: int) -> Iterator[bytes]:
-    """As many, the same for the same ``seed``."""
-    chance = random.Random(seed)
+    """As many, each the same for the same ``seed`` and its number, whatever came before it."""
     whole = seeds()
-    for _ in range(count):
-        yield _mutated(chance, chance.choice(whole), chance.choice(whole))
+    for number in range(count):
+        yield mutant(whole, seed, number)
+
+
+def mutant(whole: Sequence[bytes], seed: int, number: int) -> bytes:
+    """One of the `mutants` of ``whole``."""
+    chance = random.Random(f"{seed} {number}")
+    return _mutated(chance, chance.choice(whole), chance.choice(whole))
 
 
 def _mutated(chance: random.Random, document: bytes, other: bytes) -> bytes:
@@ -74,3 +83,7 @@ def _saved(image: Image.Image, options: dict[str, object]) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, **options)
     return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(mutant(seeds(), *map(int, sys.argv[1:])))

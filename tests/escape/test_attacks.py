@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import jail
-from jail.attacks import ATTACKS, replies
+from jail.attacks import ATTACKS, networked, replies
 from jail.attacks.attack import Attack, Guard
 from jail.attacks.stage import Outcome
 from jail.attacks.suite import Suite, Verdict
@@ -45,6 +45,15 @@ ONE_BARRIER = {
     "program: make a user namespace by clone",
     "program: use up memory",
     "program: find what an earlier request left in memory",
+    "network: use an inherited descriptor",
+    "network: use io_uring",
+    "network: make a user namespace",
+    "network: learn the host's interfaces",
+    "network: speak to the hypervisor",
+    "network: use the kernel's ciphers",
+    "network: speak another protocol",
+    "network: have the kernel run a filter",
+    "network: listen on any port",
 }
 """What a second one could not be found for; replies that break the rules are the reply parser's alone."""
 
@@ -87,6 +96,11 @@ def test_a_forged_reply_is_believed(suite: Suite) -> None:
     It shows too that what the other replies say does reach the server.
     """
     assert suite.attempt(replies.FORGED, frozenset()).outcome is Outcome.REACHED
+
+
+@pytest.mark.parametrize("attack", [pytest.param(each, id=each.name) for each in networked.ASKED_FOR])
+def test_a_program_with_the_network_reaches_whom_the_server_can_reach(suite: Suite, attack: Attack) -> None:
+    assert suite.attempt(attack, frozenset()).outcome is Outcome.REACHED
 
 
 def test_names_are_different() -> None:

@@ -27,6 +27,7 @@ def test_it_runs_the_attacks_that_are_named_and_says_what_stopped_them() -> None
         "program: make a user namespace by clone",
         "program: map code",
         "program: map code that it wrote",
+        "network: make a user namespace",
     }
     assert (found["map code"]["stopped_by"], found["map code"]["second"]) == ("seccomp", "process")
     assert found["make a user namespace"]["second"] is None

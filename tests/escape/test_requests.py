@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -30,6 +31,8 @@ PLANNED = {
     grpc.StatusCode.INTERNAL,
 }
 """What a request can end with: its own fault, the server's bounds, or what became of its cell."""
+NONE = b"\xff\xff"
+"""What is no protobuf."""
 RPCS = ("Recognize", "RecognizeStream", "ListEngines")
 
 texts = st.text(max_size=20)
@@ -114,9 +117,31 @@ async def test_any_stream_ends_as_planned(server: Tiny) -> None:
 
 async def test_a_stream_of_what_is_no_protobuf_is_its_callers_mistake(server: Tiny) -> None:
     start = ocr_pb2.RecognizeStreamRequest(options=ocr_pb2.RecognizeOptions()).SerializeToString()
-    for messages in ([b"\xff\xff"], [start, b"\xff\xff"]):
+    for messages in ([NONE], [start, NONE]):
         assert await sent(server, "RecognizeStream", messages) is grpc.StatusCode.INVALID_ARGUMENT
     await check(server)
+
+
+async def test_who_goes_on_sending_after_a_message_that_is_none_is_told_of_it(server: Tiny) -> None:
+    """A caller that is cut off in mid-send would see that instead, more often than not."""
+    start = ocr_pb2.RecognizeStreamRequest(options=ocr_pb2.RecognizeOptions()).SerializeToString()
+    unknown = ocr_pb2.RecognizeStreamRequest(options=ocr_pb2.RecognizeOptions(engine="none")).SerializeToString()
+    for _ in range(20):
+        for messages in ([NONE, b"", NONE, b""], [start, NONE, b"", b""]):
+            assert await said(server, messages) is grpc.StatusCode.INVALID_ARGUMENT
+        assert await said(server, [unknown, NONE, b"", NONE, b""]) is grpc.StatusCode.NOT_FOUND
+    await check(server)
+
+
+async def said(server: Tiny, messages: Sequence[bytes]) -> grpc.StatusCode:
+    """How a stream ended whose caller says all that it has to say, whatever it hears meanwhile."""
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stream = channel.stream_stream("/cloister.v1.OcrService/RecognizeStream")(timeout=60)
+        with suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+            for message in messages:
+                await stream.write(message)
+            await stream.done_writing()
+        return await stream.code()
 
 
 async def test_what_is_no_protobuf_is_refused(server: Tiny) -> None:

@@ -38,7 +38,10 @@ def test_a_condition_satisfies(tmp_path: Path) -> None:
 
 
 def test_ways_to_files_and_networks_are_due_a_review(tmp_path: Path) -> None:
-    assert findings(tmp_path, "openat:  # fonts\nsocket:  # licences\n") == [(Severity.REVIEW, 1), (Severity.REVIEW, 2)]
+    assert findings(tmp_path, "openat:  # fonts\nconnect:  # licences\n") == [
+        (Severity.REVIEW, 1),
+        (Severity.REVIEW, 2),
+    ]
 
 
 def test_what_does_not_parse_is_an_error_with_its_line(tmp_path: Path) -> None:

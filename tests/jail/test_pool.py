@@ -326,3 +326,28 @@ async def test_groups_of_dead_servers_are_removed_at_the_next_start() -> None:
 def test_a_pool_without_cells_is_refused() -> None:
     with pytest.raises(SpecError, match="each must be 1 or more"):
         Pool(ZygoteSpec(JOB), idle=0)
+
+
+async def test_a_flood_of_frames_leaves_the_event_loop_its_turns(pool: Pool) -> None:
+    turns, longest, since, last = 0, 0, 0, 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    try:
+        async with pool.run(b"pages 4000", b"", timeout_s=30) as run:
+            # All of it is in the pipe then: nothing has to be waited for.
+            assert run.ended is not None
+            await run.ended
+            async for _ in run:
+                since = since + 1 if turns == last else 1
+                longest, last = max(longest, since), turns
+    finally:
+        beside.cancel()
+    assert run.result is not None
+    assert run.result.status is Status.OK
+    assert longest <= 16

@@ -15,7 +15,7 @@ from jail.pool import Pool
 from jail.result import Status
 from jail.spec import Limits, Program, ZygoteSpec
 from tests.jail.conftest import ask, cells
-from tests.jail.program_jobs import SHELL
+from tests.jail.program_jobs import RESOLVER, SHELL
 
 LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
 OTHER = "/usr/bin/env"
@@ -78,6 +78,28 @@ async def test_a_program_works_and_reaches_nothing_but_its_own(pool: Pool) -> No
 async def test_a_program_that_hangs_ends_with_its_cell(pool: Pool) -> None:
     result, _, _ = await ask(pool, "script", b"while :; do :; done", timeout_s=2)
     assert result.status is Status.TIMEOUT
+
+
+async def test_a_program_with_the_network_finds_hosts_by_their_names() -> None:
+    """The C library asks netlink for this host's addresses too, which its policy refuses: it goes on without."""
+    if not os.path.exists(RESOLVER):
+        pytest.skip(f"there is no {RESOLVER}")
+    files = [path for path in ("/etc/hosts", "/etc/nsswitch.conf") if os.path.exists(path)]
+    program = Program(RESOLVER, (*READS, *files), network=True, scratch_bytes=1 << 20)
+    pool = Pool(
+        ZygoteSpec("tests.jail.program_jobs:Resolver", policy="program-network", program=program),
+        LIMITS,
+        busy=1,
+        idle=1,
+    )
+    await pool.start()
+    try:
+        result, payloads, _ = await ask(pool, "find", b"localhost")
+    finally:
+        await pool.close()
+    assert result.status is Status.OK, result
+    assert payloads[0].startswith(b"0 ")
+    assert b"127.0.0.1" in payloads[0]
 
 
 @pytest.mark.parametrize(

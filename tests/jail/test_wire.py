@@ -91,3 +91,10 @@ def test_nothing_is_taken_after_the_end_in_a_later_read_either() -> None:
     parser.feed(reply([b"x"]))
     with pytest.raises(MalformedFrameError, match="after the end"):
         parser.feed(b"y")
+
+
+def test_a_reply_has_no_more_frames_than_its_length_may_have() -> None:
+    parser = ReplyParser(max_bytes=64 << 10)
+    assert len(parser.feed(frame(Kind.READY, b"{}") + 320 * frame(Kind.PAYLOAD, b"x"))) == 321
+    with pytest.raises(MalformedFrameError, match="more frames"):
+        parser.feed(frame(Kind.PAYLOAD, b"x"))

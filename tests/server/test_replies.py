@@ -206,6 +206,17 @@ def test_a_page_that_can_not_be_is_refused(change: Callable[[ocr_pb2.Page], obje
         checker().take(changed(change))
 
 
+@pytest.mark.parametrize(("lines", "words"), [(1, 50_001), (2, 25_001), (50_001, 0)])
+def test_a_page_of_more_words_than_any_has_is_refused(lines: int, words: int) -> None:
+    def fill(page: ocr_pb2.Page) -> None:
+        for _ in range(lines):
+            page.lines.add().words.extend([ocr_pb2.Word(text="x")] * words)
+
+    with pytest.raises(MalformedReplyError) as raised:
+        checker().take(changed(fill))
+    assert "too many" in raised.value.breach
+
+
 def test_a_quad_a_little_over_the_edge_is_taken() -> None:
     assert checker().take(changed(lambda p: setattr(p.lines[0].quad.top_left, "x", -10)))
 
