@@ -213,9 +213,12 @@ class Pool:
 
     @property
     def _enough(self) -> bool:
-        """Whether all that may still come in find a cell, or where none may, the first after one that leaves."""
+        """Whether all that may still come in find a cell, or where none may, the first after one that leaves.
+
+        In the background nobody waits for one.
+        """
         free = self.busy_limit - len(self._in_use)
-        return len(self._idle) >= max(1, free)
+        return self._limits.background or len(self._idle) >= max(1, free)
 
     # What the nursery tells it.
 
