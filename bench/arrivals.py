@@ -22,6 +22,7 @@ import grpc
 import numpy as np
 
 from cloister.v1 import ocr_pb2
+from server.errors import received
 
 _METHOD = "/cloister.v1.OcrService/Recognize"
 _WARM_UP = 0.15
@@ -49,11 +50,12 @@ _ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call; times in s from the start of the run."""
+    """One call; times in s from the start of the run. ``back_in_s``: how long the server told its caller to wait."""
 
     due_s: float
     ended_s: float
     end: End
+    back_in_s: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -146,12 +148,14 @@ class Callers:
         self._deadline_s = deadline_s
 
     async def closed(self, at_once: int, seconds: float) -> Outcome:
-        """``at_once`` callers, each with its next request as soon as the last has ended."""
+        """``at_once`` callers, each with its next request as soon as the last has ended, or when it is told to."""
         requests, calls, started = itertools.cycle(self._requests), list[Call](), time.perf_counter()
 
         async def caller() -> None:
             while (due_s := time.perf_counter() - started) < seconds:
-                calls.append(await self._one(next(requests), started, due_s))
+                call = await self._one(next(requests), started, due_s)
+                calls.append(call)
+                await asyncio.sleep(call.back_in_s)
 
         await asyncio.gather(*(caller() for _ in range(at_once)))
         return outcome(calls, seconds)
@@ -179,12 +183,13 @@ class Callers:
         return time.perf_counter() - started
 
     async def _one(self, request: bytes, started: float, due_s: float) -> Call:
-        end = End.ANSWERED
+        end, back_in_s = End.ANSWERED, 0.0
         try:
             await self._call(request, timeout=self._deadline_s)
         except grpc.aio.AioRpcError as error:
             end = _ENDS.get(error.code(), End.FAILED)
-        return Call(due_s, time.perf_counter() - started, end)
+            back_in_s = received(error.code(), "", error.trailing_metadata() or ()).retry_after_s or 0.0
+        return Call(due_s, time.perf_counter() - started, end, back_in_s)
 
 
 @asynccontextmanager

@@ -40,6 +40,8 @@ Figures: TypeAlias = "dict[str, float | Figures | None]"
 
 _DEMO = Path(__file__).parents[1] / "deploy" / "demo" / "pages" / "letter-fax.tif"
 _SETTLE_S = 0.05
+_IDLE = 2
+"""Cells kept ready, as a server keeps them."""
 _NEEDED = frozenset({Layer.NO_NEW_PRIVS, Layer.USER_NAMESPACE})
 """Layers that others can't be entered without."""
 _WRAPPERS = {
@@ -50,8 +52,8 @@ _WRAPPERS = {
     ),
     "nsjail": (
         *("nsjail", "-Mo", "-Q", "-e", "-R", "/", "-t", "0", "--rlimit_as", "inf", "--rlimit_cpu", "inf"),
-        # Not as nice as it would be.
-        *("--rlimit_fsize", "inf", "--rlimit_nofile", "1024", "--nice_level", "0", "--"),
+        # Python looks for a place for files of its own; and not as nice as it would be.
+        *("-T", "/tmp", "--rlimit_fsize", "inf", "--rlimit_nofile", "1024", "--nice_level", "0", "--"),
     ),
 }
 
@@ -182,7 +184,7 @@ def _found(program: str) -> str | None:
 @asynccontextmanager
 async def _pool(engine: str, off: frozenset[Layer]) -> AsyncIterator[Pool]:
     spec = ZygoteSpec(job=JOB, kwargs={"engine": engine}, policy=engine, threads=THREADS)
-    pool = Pool(spec, Limits(), busy=1, idle=1, layers=Layers(off))
+    pool = Pool(spec, Limits(), busy=1, idle=_IDLE, layers=Layers(off))
     await pool.start()
     try:
         yield pool
@@ -192,7 +194,7 @@ async def _pool(engine: str, off: frozenset[Layer]) -> AsyncIterator[Pool]:
 
 async def _sample(pool: Pool, document: Path) -> Sample:
     """One request, once the pool is full and still, and until its cell has been reaped."""
-    while pool.idle_cells < 1 or pool.busy_cells:
+    while pool.idle_cells < _IDLE or pool.busy_cells:
         await asyncio.sleep(_SETTLE_S)
     header = cell_pb2.Task(outputs=[ocr_pb2.OUTPUT_WORDS], max_pixels=1 << 28, max_pages=100).SerializeToString()
     body = document.read_bytes()
