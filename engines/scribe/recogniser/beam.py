@@ -7,7 +7,7 @@ next, as blanks are the likeliest on both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,52 +19,47 @@ LEAST = 0.004
 """Classes of lower probability are left out of a step."""
 
 
-@dataclass(slots=True)
-class _Prefix:
-    """Probabilities of a text so far, by whether its last step is blank, and the step where each character fired."""
-
-    blank: float = 0.0
-    fired: float = 0.0
-    steps: tuple[int, ...] = ()
-
-    @property
-    def probability(self) -> float:
-        return self.blank + self.fired
-
-
 def search(probabilities: NDArray[np.float32], width: int = WIDTH) -> tuple[tuple[int, ...], tuple[int, ...], float]:
     """The likeliest classes of ``probabilities`` float32 (steps, classes), the step of each, and their probability."""
-    beam: dict[tuple[int, ...], _Prefix] = {(): _Prefix(blank=1.0)}
+    # By text: its probability with a blank last, with its last character last, and the step where each fired. Plain
+    # lists, as this loop is a tenth of a page's time.
+    beam: dict[tuple[int, ...], list[Any]] = {(): [1.0, 0.0, ()]}
     lost = 1.0
     for step, row in enumerate(probabilities):
         likely = np.flatnonzero(row > LEAST)
-        grown: dict[tuple[int, ...], _Prefix] = {}
-        for text, prefix in beam.items():
-            for number, probability in zip(likely.tolist(), row[likely].tolist(), strict=True):
+        classes = list(zip(likely.tolist(), row[likely].tolist(), strict=True))
+        grown: dict[tuple[int, ...], list[Any]] = {}
+        for text, (blank, fired, steps) in beam.items():
+            before = blank + fired
+            last = text[-1] if text else BLANK
+            for number, probability in classes:
                 if number == BLANK:
-                    _at(grown, text, prefix.steps).blank += prefix.probability * probability
-                    continue
-                before = prefix.probability
-                if text and text[-1] == number:
-                    last = prefix.steps[-1]
-                    stronger = step if probability > probabilities[last, number] else last
-                    same = _at(grown, text, (*prefix.steps[:-1], stronger))
-                    same.fired += prefix.fired * probability
-                    before = prefix.blank
-                _at(grown, (*text, number), (*prefix.steps, step)).fired += before * probability
-        kept = sorted(grown.items(), key=lambda entry: -entry[1].probability)[:width]
+                    _at(grown, text, steps)[0] += before * probability
+                elif number == last:
+                    stronger = step if probability > probabilities[steps[-1], number] else steps[-1]
+                    _at(grown, text, (*steps[:-1], stronger))[1] += fired * probability
+                    _at(grown, (*text, number), (*steps, step))[1] += blank * probability
+                else:
+                    _at(grown, (*text, number), (*steps, step))[1] += before * probability
+        kept = sorted(grown.items(), key=_improbability)[:width] if len(grown) > 1 else list(grown.items())
         # Long noise would end below what a float holds.
-        scale = kept[0][1].probability
+        scale = -_improbability(kept[0])
         lost *= scale
         for _, prefix in kept:
-            prefix.blank /= scale
-            prefix.fired /= scale
+            prefix[0] /= scale
+            prefix[1] /= scale
         beam = dict(kept)
-    text, best = next(iter(beam.items()))
-    return text, best.steps, best.probability * lost
+    text, (blank, fired, steps) = next(iter(beam.items()))
+    return text, steps, (blank + fired) * lost
 
 
-def _at(beam: dict[tuple[int, ...], _Prefix], text: tuple[int, ...], steps: tuple[int, ...]) -> _Prefix:
-    if text not in beam:
-        beam[text] = _Prefix(steps=steps)
-    return beam[text]
+def _improbability(entry: tuple[tuple[int, ...], list[Any]]) -> float:
+    prefix = entry[1]
+    return -float(prefix[0] + prefix[1])
+
+
+def _at(beam: dict[tuple[int, ...], list[Any]], text: tuple[int, ...], steps: tuple[int, ...]) -> list[Any]:
+    found = beam.get(text)
+    if found is None:
+        found = beam[text] = [0.0, 0.0, steps]
+    return found

@@ -6,6 +6,7 @@ Graves et al. 2006, "Connectionist Temporal Classification": the best path, repe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,7 +44,7 @@ def decoded(logits: NDArray[np.float32], columns: int, temperature: float = 1.0)
     if not len(logits):
         return []
     log_probabilities = log_softmax(logits)
-    paths = [_path(np.exp(rows)) for rows in log_probabilities]
+    paths = _paths(np.exp(log_probabilities))
     confidences = np.exp(log_likelihoods(log_probabilities, [path.classes for path in paths]) / temperature)
     return [_reading(log_probabilities[i], path, columns, float(confidences[i])) for i, path in enumerate(paths)]
 
@@ -56,34 +57,63 @@ class _Path:
     steps: NDArray[np.intp]
     probabilities: NDArray[np.float32]
 
+    def replaced(self, start: int, end: int, classes: Sequence[int], steps: Sequence[int], share: float) -> _Path:
+        """With ``classes`` between two steps instead; their own steps count from the first of these."""
+        low, high = np.searchsorted(self.steps, (start, end))
+        shares = np.full(len(classes), share, np.float32)
+        return _Path(
+            np.concatenate([self.classes[:low], np.array(classes, np.intp), self.classes[high:]]),
+            np.concatenate([self.steps[:low], np.array(steps, np.intp) + start, self.steps[high:]]),
+            np.concatenate([self.probabilities[:low], shares, self.probabilities[high:]]),
+        )
 
-def _path(probabilities: NDArray[np.float32]) -> _Path:
-    """What the net's output for one window (steps, classes) says."""
+
+def _paths(probabilities: NDArray[np.float32]) -> list[_Path]:
+    """What the net's output (n, steps, classes) says, window by window."""
+    count, steps, _ = probabilities.shape
     best = probabilities.argmax(-1)
     most = probabilities.max(-1)
-    certain = probabilities[:, BLANK] > CERTAIN
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], certain, [True]]).astype(np.int8)))
-    classes: list[int] = []
-    steps: list[int] = []
-    shares: list[float] = []
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if most[start:end].min() < CLEAR:
-            text, its_steps, probability = search(probabilities[start:end])
-            its_shares = [probability ** (1 / max(1, len(text)))] * len(text)
-        else:
-            text, its_steps, its_shares = _best(best[start:end], most[start:end])
-        classes += text
-        steps += [start + step for step in its_steps]
-        shares += its_shares
-    return _Path(np.array(classes, np.intp), np.array(steps, np.intp), np.array(shares, np.float32))
+    runs = _runs(best, most)
+    certain = np.ones((count, steps + 2), np.bool_)
+    certain[:, 1:-1] = probabilities[:, :, BLANK] > CERTAIN
+    edges = np.diff(certain.astype(np.int8))
+    windows, starts = np.nonzero(edges < 0)
+    ends = np.nonzero(edges > 0)[1]
+    wavers = _least(most, windows * steps + starts, windows * steps + ends) < CLEAR
+    stretches = zip(windows[wavers].tolist(), starts[wavers].tolist(), ends[wavers].tolist(), strict=True)
+    for window, start, end in stretches:
+        text, its_steps, probability = search(probabilities[window, start:end])
+        share = probability ** (1 / max(1, len(text)))
+        runs[window] = runs[window].replaced(start, end, text, its_steps, share)
+    return runs
 
 
-def _best(best: NDArray[np.intp], most: NDArray[np.float32]) -> tuple[tuple[int, ...], tuple[int, ...], list[float]]:
-    """The best path's classes, the step where each is most probable, and its probability there."""
-    starts = np.flatnonzero(np.diff(best, prepend=BLANK))
-    runs = [(start, end) for start, end in pairwise([*starts.tolist(), len(best)]) if best[start] != BLANK]
-    steps = tuple(start + int(most[start:end].argmax()) for start, end in runs)
-    return tuple(int(best[start]) for start, _ in runs), steps, [float(most[step]) for step in steps]
+def _least(values: NDArray[np.float32], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The least of ``values``, flattened, in each stretch; none is empty, and they ascend."""
+    if not len(starts):
+        return _EMPTY
+    padded = np.append(values.ravel(), np.float32(1))
+    result: NDArray[np.float32] = np.minimum.reduceat(padded, np.stack([starts, ends], 1).ravel())[::2]
+    return result
+
+
+def _runs(best: NDArray[np.intp], most: NDArray[np.float32]) -> list[_Path]:
+    """The best paths: of each run of a class that is not blank its class, its most probable step, and that one's."""
+    count, steps = best.shape
+    begins = np.ones(best.shape, np.bool_)
+    begins[:, 1:] = best[:, 1:] != best[:, :-1]
+    starts = np.flatnonzero(begins)
+    run = np.cumsum(begins.ravel()) - 1
+    peaks = np.maximum.reduceat(most.ravel(), starts)
+    # Of steps alike the first.
+    at_peak = np.flatnonzero(most.ravel() == peaks[run])
+    places = at_peak[np.unique(run[at_peak], return_index=True)[1]]
+    classes = best.ravel()[starts]
+    fired = classes != BLANK
+    places, classes, peaks = places[fired], classes[fired], peaks[fired]
+    bounds = np.searchsorted(places, np.arange(count + 1) * steps).tolist()
+    inside = places % steps
+    return [_Path(classes[low:high], inside[low:high], peaks[low:high]) for low, high in pairwise(bounds)]
 
 
 def log_likelihoods(log_probabilities: NDArray[np.float32], labels: list[NDArray[np.intp]]) -> NDArray[np.float64]:

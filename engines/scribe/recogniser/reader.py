@@ -19,9 +19,10 @@ from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.precision import Precision, fastest
 from engines.scribe.windows import HEIGHT, WIDTH, Reading
 
-NARROW = WIDTH // 2
-"""Columns of the narrow form, in which windows with short text are read in half the time."""
-_ROOM = 4
+WIDTHS = tuple(range(64, WIDTH + 1, 64))
+"""Columns of the forms in which windows are read, px: of each as many as its text needs, as time goes by columns."""
+ROOM = 12
+"""Columns of paper that a form keeps behind the text, px."""
 _BATCHES = (16, 8, 4, 2, 1)
 """Batch sizes, largest first. More windows at once take no less time each and dirty more memory in a fresh child."""
 
@@ -53,7 +54,7 @@ class Recogniser:
         """
         weights, card = _weights(directory)
         recogniser = cls(callable_graph(weights, precision or fastest()), card)
-        for width in (WIDTH, NARROW):
+        for width in WIDTHS:
             for size in _BATCHES:
                 recogniser.logits(np.zeros((size, HEIGHT, width), np.uint8))
         return recogniser
@@ -61,7 +62,9 @@ class Recogniser:
     def read(self, pixels: NDArray[np.uint8]) -> list[Reading]:
         """Readings of windows ``pixels`` uint8 (n, HEIGHT, WIDTH), ink dark, in their order."""
         readings: list[Reading | None] = [None] * len(pixels)
-        for places, width in self._forms(pixels):
+        forms = self._forms(pixels)
+        for form, width in enumerate(WIDTHS):
+            places = np.flatnonzero(forms == form)
             start = 0
             for size in _batches(len(places)):
                 chosen = places[start : start + size]
@@ -77,11 +80,12 @@ class Recogniser:
         return result
 
     @staticmethod
-    def _forms(pixels: NDArray[np.uint8]) -> list[tuple[NDArray[np.intp], int]]:
-        """Which windows are read at which width: narrow where the right half is padding."""
-        tail = pixels[:, :, NARROW - _ROOM :]
-        narrow = (tail == tail[:, :, -1:]).all((1, 2))
-        return [(np.flatnonzero(narrow), NARROW), (np.flatnonzero(~narrow), WIDTH)]
+    def _forms(pixels: NDArray[np.uint8]) -> NDArray[np.intp]:
+        """Which of `WIDTHS` each window is read in: the least that holds all before its padding, and `ROOM`."""
+        padding = (pixels == pixels[:, :, -1:]).all(1)[:, ::-1].argmin(1)
+        padding[(pixels == pixels[:, :1, :1]).all((1, 2))] = pixels.shape[2]
+        forms: NDArray[np.intp] = np.searchsorted(WIDTHS[:-1], pixels.shape[2] - padding + ROOM)
+        return forms
 
 
 def callable_graph(weights: Weights, precision: Precision) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.precision import Precision, fastest
-from engines.scribe.recogniser.reader import NARROW, Recogniser, WeightsError
+from engines.scribe.recogniser.reader import ROOM, WIDTHS, Recogniser, WeightsError
 from engines.scribe.windows import HEIGHT, WIDTH
 
 WEIGHTS = Path(__file__).parents[4] / "engines" / "scribe" / "weights"
@@ -33,7 +33,7 @@ def test_tensorflow_gives_the_logits_that_pytorch_gave(golden: dict[str, NDArray
     recogniser = Recogniser.load(WEIGHTS, Precision.FLOAT32)
     windows = golden["windows"]
     np.testing.assert_allclose(recogniser.logits(windows), golden["logits"], atol=1e-4)
-    np.testing.assert_allclose(recogniser.logits(windows[:, :, :NARROW].copy()), golden["narrow"], atol=1e-4)
+    np.testing.assert_allclose(recogniser.logits(windows[:, :, : WIDTH // 2].copy()), golden["narrow"], atol=1e-4)
 
 
 def test_bfloat16_reads_the_same_text(golden: dict[str, NDArray]) -> None:
@@ -41,6 +41,19 @@ def test_bfloat16_reads_the_same_text(golden: dict[str, NDArray]) -> None:
     assert [reading.text for reading in quick] == [reading.text for reading in exact]
     for one, other in zip(quick, exact, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=0.1)
+
+
+def test_windows_are_read_in_as_many_columns_as_their_text_needs(
+    recogniser: Recogniser, golden: dict[str, NDArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = [0, 1, WIDTHS[0] - ROOM, WIDTHS[0] - ROOM + 1, WIDTH - ROOM, WIDTH]
+    windows = np.full((len(ends), HEIGHT, WIDTH), 250, np.uint8)
+    for window, end in zip(windows, ends, strict=True):
+        window[4:20, max(0, end - 9) : end] = 30
+    assert recogniser._forms(windows).tolist() == [0, 0, 0, 1, len(WIDTHS) - 1, len(WIDTHS) - 1]
+    fitting = recogniser.read(golden["windows"])
+    monkeypatch.setattr("engines.scribe.recogniser.reader.WIDTHS", (WIDTH,))
+    assert [reading.text for reading in fitting] == [reading.text for reading in recogniser.read(golden["windows"])]
 
 
 @pytest.mark.parametrize(
