@@ -28,6 +28,7 @@ _FORK = signal.SIGCHLD
 _STOPPED = 2
 """WUNTRACED."""
 _SOON_S = 20.0
+_DYING_S = 5.0
 _WORDS_BYTES = 16
 """What is read of another's memory."""
 _NAME_BYTES = 24
@@ -218,11 +219,21 @@ def _child(scene: Scene) -> Iterator[Target]:
 def _survivor(scene: Scene) -> Iterator[Target]:
     name = f"left-{secrets.token_hex(4)}"
     try:
-        yield Target({"name": name}, lambda answer: _named(name) is not None)
+        yield Target({"name": name}, lambda answer: _survives(name))
     finally:
         left = _named(name)
         if left is not None:
             os.kill(left, signal.SIGKILL)
+
+
+def _survives(name: str) -> bool:
+    """Whether a process of that name lives on; one that was killed may take a moment to be gone on a busy machine."""
+    until = time.monotonic() + _DYING_S
+    while _named(name) is not None:
+        if time.monotonic() > until:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _named(name: str) -> int | None:
