@@ -29,6 +29,7 @@ _STOPPED = 2
 """WUNTRACED."""
 _SOON_S = 20.0
 _DYING_S = 5.0
+"""How long what was killed may take to be gone."""
 _WORDS_BYTES = 16
 """What is read of another's memory."""
 _NAME_BYTES = 24
@@ -227,7 +228,7 @@ def _survivor(scene: Scene) -> Iterator[Target]:
 
 
 def _survives(name: str) -> bool:
-    """Whether a process of that name lives on; one that was killed may take a moment to be gone on a busy machine."""
+    """Whether a process of that name lives on, although whatever kills it has had its time."""
     until = time.monotonic() + _DYING_S
     while _named(name) is not None:
         if time.monotonic() > until:

@@ -42,30 +42,36 @@ def cloister(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_documents_are_handed_in_and_fetched_with_nothing_else_to_start(
-    server: Server, folder: Path, files: list[str], tmp_path: Path
-) -> None:
-    given = ("--config", config(folder, server.address))
+def handed_in_and_fetched(files: list[str], given: tuple[str, str], out: Path) -> list[str]:
+    """Hand in ``files``, fetch what was read into ``out`` and list all, as ``given``; their ids."""
     submitted = cloister("submit", *files, *given)
     assert submitted.exit_code == 0, submitted.output
     ids = submitted.stdout.split()
     assert len(ids) == 3
-    fetched = cloister("fetch", *ids, *given, "--out", str(tmp_path / "out"))
+    fetched = cloister("fetch", *ids, *given, "--out", str(out))
     assert fetched.exit_code == Exit.FAILED
     assert "bad.png: CELL_CRASHED" in fetched.stderr
-    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name: path.read_text() for path in out.iterdir()} == {
         "one.txt": "first words\n",
         "two.txt": "last\fpage\n",
     }
     listed = [json.loads(line) for line in cloister("jobs", "--json", *given).stdout.splitlines()]
-    assert [(job["document"], job["state"]) for job in listed] == [
-        ("one.png", "succeeded"),
-        ("bad.png", "dead"),
-        ("two.png", "succeeded"),
+    assert [(job["job"], job["document"], job["state"]) for job in listed] == [
+        (ids[0], "one.png", "succeeded"),
+        (ids[1], "bad.png", "dead"),
+        (ids[2], "two.png", "succeeded"),
     ]
     letters = cloister("jobs", "--dead", *given).stdout
     assert "CELL_CRASHED" in letters
     assert "one.png" not in letters
+    return ids
+
+
+def test_documents_are_handed_in_and_fetched_with_nothing_else_to_start(
+    server: Server, folder: Path, files: list[str], tmp_path: Path
+) -> None:
+    given = ("--config", config(folder, server.address))
+    ids = handed_in_and_fetched(files, given, tmp_path / "out")
     first = cloister("fetch", ids[0][:12], *given, "--to", "json")
     assert json.loads(first.stdout)["pages"][0]["text"] == "first words"
     # The worker that was started for them ends by itself.
