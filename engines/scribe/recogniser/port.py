@@ -1,6 +1,6 @@
 """PyTorch's weights rebuilt as a frozen TensorFlow graph; BatchNorm is folded into the convolutions.
 
-The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 4, CLASSES), w being 256 or 128. It has no
+The graph takes `pixels` uint8 (n, 32, w) and gives `logits` float32 (n, w / 4, CLASSES), w a multiple of 4. It has no
 control flow: the LSTM runs as `BlockLSTMV2`, one operation for the whole sequence, which the single-threaded executor
 accepts.
 """
