@@ -42,7 +42,7 @@ if [ "${1:-}" = tests ]; then
 fi
 
 stamp=.venv/.complete
-wanted=$(cat requirements.lock pyproject.toml CMakeLists.txt engines/scribe/mser/*.cpp engines/scribe/mser/*.hpp | sha256sum)
+wanted=$(cat requirements.lock pyproject.toml CMakeLists.txt engines/scribe/mser/*.[ch]pp engines/scribe/recogniser/ctc/*.[ch]pp | sha256sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
 python=${PYTHON:-python3}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engines.scribe import session
 from engines.scribe.batchnorm import Weights
-from engines.scribe.recogniser import port
+from engines.scribe.recogniser import ctc, port
 from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.precision import Precision, fastest
@@ -44,6 +44,7 @@ class Recogniser:
 
     def __init__(self, run: Any, card: Card) -> None:
         self._run = run
+        self._language = ctc.language()
         self.card = card
 
     @classmethod
@@ -70,7 +71,8 @@ class Recogniser:
                 chosen = places[start : start + size]
                 start += size
                 logits = self.logits(np.ascontiguousarray(pixels[chosen, :, :width]))
-                for place, reading in zip(chosen, decoded(logits, port.COLUMNS, self.card.temperature), strict=True):
+                read = decoded(logits, port.COLUMNS, self.card.temperature, self._language)
+                for place, reading in zip(chosen, read, strict=True):
                     readings[place] = reading
         return [reading for reading in readings if reading is not None]
 

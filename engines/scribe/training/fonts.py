@@ -11,8 +11,6 @@ import json
 import re
 import shutil
 import string
-import subprocess
-import tempfile
 import tomllib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from engines.scribe.recogniser.alphabet import CHARACTERS
+from engines.scribe.training.packages import unpacked
 
 MANIFEST = Path(__file__).with_name("fonts.toml")
 _CELL = 20
@@ -201,11 +200,8 @@ def _normalised(bitmap: NDArray[np.uint8]) -> NDArray[np.float32]:
 def unpack(names: list[str], folder: Path) -> None:
     """Download Debian packages and put their fonts into ``folder``, without installing them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run(["apt-get", "download", *names], cwd=scratch, check=True)
-        for package in Path(scratch).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", package.name, "out"], cwd=scratch, check=True)
-        for path in Path(scratch, "out").rglob("*"):
+    with unpacked(names) as files:
+        for path in files.rglob("*"):
             if path.suffix in {".otf", ".ttf"} and path.stat().st_size < _LARGEST:
                 shutil.copy(path, folder / path.name)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
-from engines.scribe.recogniser.decode import log_likelihoods
+from engines.scribe.recogniser.ctc import log_likelihoods
 from engines.scribe.wordinator.lexicon import Lexicon
 
 WEIGHT = 0.8

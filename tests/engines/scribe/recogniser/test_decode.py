@@ -1,4 +1,4 @@
-"""Greedy CTC decoding: what comes of a path, where characters fired, and how sure."""
+"""What comes of a window's output: text, where characters fired, and how sure."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def test_repeats_merge_and_a_blank_between_them_keeps_both() -> None:
 def test_a_character_stands_at_the_centre_of_its_most_probable_step() -> None:
     out = logits("_aaa_b_")
     out[0, 2, encode("a")[0]] = 9.0
+    out[0, 5, encode("d")[0]] = math.log(0.1)
     reading = decoded(out, 4)[0]
     assert reading.columns.tolist() == [10.0, 22.0]
     assert reading.probabilities[0] > 0.99
-    assert reading.probabilities[1] == pytest.approx(0.9, abs=1e-4)
+    assert reading.probabilities[1] == pytest.approx(0.9, abs=0.01)
 
 
 def test_spaces_inside_are_kept_and_those_at_the_ends_dropped() -> None:

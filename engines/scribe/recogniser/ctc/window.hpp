@@ -1,0 +1,112 @@
+// One window's output to its text: what is read, where each character fired, how probable each and all of it is.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "alignment.hpp"
+#include "beam.hpp"
+
+namespace ctc {
+
+// A character of this probability at its step has no rival worth weighing.
+constexpr float SETTLED = 0.98f;
+
+struct Reading {
+    std::vector<Class> text;
+    std::vector<std::size_t> steps;
+    std::vector<float> probabilities;
+    double log_likelihood = 0;
+};
+
+// exp(logits) / sum of them, row by row.
+inline std::vector<float> softmax(const float* logits, std::size_t steps, std::size_t classes) {
+    std::vector<float> result(steps * classes);
+    for (std::size_t step = 0; step < steps; ++step) {
+        const float* in = logits + step * classes;
+        float* out = result.data() + step * classes;
+        const float most = *std::max_element(in, in + classes);
+        float sum = 0;
+        for (std::size_t c = 0; c < classes; ++c) sum += out[c] = std::exp(in[c] - most);
+        for (std::size_t c = 0; c < classes; ++c) out[c] /= sum;
+    }
+    return result;
+}
+
+// Each character's probability given all the others: what the net saw about its step, and what the language model says
+// of the text with it, beside the text with another class in its place and the one without it.
+class Posterior {
+public:
+    Posterior(const Output& output, const Language* language, const Search& search, const Reading& reading)
+        : output_(output), language_(language), search_(search), text_(reading.text), steps_(reading.steps) {
+        Context context = START;
+        for (const Class c : text_) {
+            contexts_.push_back(context);
+            if (language_) context = language_->after(context, c);
+        }
+    }
+
+    float operator[](std::size_t i) const {
+        const float alone = output_[steps_[i]][text_[i]];
+        if (alone >= SETTLED) return alone;
+        // A letter may lie half on one step and half on the next, but not where its neighbours are.
+        const std::size_t begin = std::max(steps_[i] > 0 ? steps_[i] - 1 : 0, i > 0 ? steps_[i - 1] + 1 : 0);
+        const std::size_t end = std::min(steps_[i] + 2, i + 1 < text_.size() ? steps_[i + 1] : output_.steps);
+        const auto seen = [&](std::size_t c) {
+            double missed = 1;
+            for (std::size_t step = begin; step < end; ++step) missed *= 1 - static_cast<double>(output_[step][c]);
+            return 1 - missed;
+        };
+        double nothing = std::exp(-search_.weight * cost(contexts_[i], i + 1));
+        for (std::size_t step = begin; step < end; ++step) nothing *= output_[step][BLANK];
+        double all = nothing, its = 0;
+        for (std::size_t c = BLANK + 1; c < output_.classes; ++c) {
+            const double sight = seen(c);
+            // What the net spreads thinly over all classes is its doubt of the window, and no rival.
+            if (sight < search_.least && c != text_[i]) continue;
+            const double weighed = sight * std::exp(search_.bonus - search_.weight * with(i, static_cast<Class>(c)));
+            all += weighed;
+            if (c == text_[i]) its = weighed;
+        }
+        return all > 0 ? static_cast<float>(its / all) : alone;
+    }
+
+private:
+    // Nats of the characters from `first` that a change just before them can touch.
+    double cost(Context context, std::size_t first) const {
+        if (!language_) return 0;
+        double sum = 0;
+        const std::size_t end = std::min(text_.size(), first + Language::MOST - 1);
+        for (std::size_t i = first; i < end; ++i) {
+            sum += language_->cost(context, text_[i]);
+            context = language_->after(context, text_[i]);
+        }
+        return sum;
+    }
+
+    double with(std::size_t i, Class c) const {
+        return language_ ? language_->cost(contexts_[i], c) + cost(language_->after(contexts_[i], c), i + 1) : 0;
+    }
+
+    const Output output_;
+    const Language* language_;
+    const Search search_;
+    const std::vector<Class>& text_;
+    const std::vector<std::size_t>& steps_;
+    std::vector<Context> contexts_;
+};
+
+inline Reading read(const Output& output, const Language* language, const Search& search) {
+    Reading reading;
+    reading.text = Beam(output, language, search).text();
+    reading.steps = peaks(output, reading.text);
+    const Posterior posterior(output, language, search, reading);
+    for (std::size_t i = 0; i < reading.text.size(); ++i) reading.probabilities.push_back(posterior[i]);
+    reading.log_likelihood = log_likelihood(output, 0, output.steps, reading.text.data(), reading.text.size());
+    return reading;
+}
+
+}  // namespace ctc
