@@ -36,7 +36,7 @@ BONUS = 1.0
 """Nats for each character: the model makes every one cost something, and long texts would lose."""
 WIDTH = 8
 """Prefixes that live on from a step to the next."""
-LEAST = 0.004
+LEAST = 0.001
 """Classes of lower probability are left out of a step."""
 MARGIN = 8.0
 """Nats by which a prefix may lie behind the best."""
