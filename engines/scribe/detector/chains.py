@@ -12,6 +12,9 @@ LETTER_GAP = 1.3
 """Letters of a chain are at most this many letter heights apart."""
 WORD_GAP = 2.2
 """Chains of a line are at most this many line heights apart; wider gaps are columns."""
+OVERLAP = 1.0
+"""Chains of a line overlap by at most this many line heights: the two halves of a broken letter that stands between
+them may have gone to either."""
 SAME_INK = 0.4
 """The fainter of two neighbours in a chain has at least this part of the other's contrast: creases have less."""
 
@@ -60,13 +63,13 @@ def joined(chain: Lines) -> Indices:
     fits = (
         _before(chain.start, first, second)
         & (gap <= WORD_GAP * small * np.where(large > 1.4 * small, 0.5, 1.0))
-        & (gap >= -0.5 * small)
+        & (gap >= -OVERLAP * small)
         & (off <= 0.3 * small)
         & (large <= 2.0 * small)
         & (chain.light[first] == chain.light[second])
     )
     first, second = first[fits], second[fits]
-    cost = np.maximum(gap[fits], 0) + off[fits] + 0.3 * (large[fits] - small[fits])
+    cost = np.abs(gap[fits]) + off[fits] + 0.3 * (large[fits] - small[fits])
     return _chains(len(chain), first, second, cost)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from engines.scribe.detector.chains import chained, joined
 from engines.scribe.detector.fit import Lines, Regions, fit, skew
-from engines.scribe.detector.pieces import stacked, united, with_marks
+from engines.scribe.detector.near import Indices
+from engines.scribe.detector.pieces import LIKELY, on_rows, stacked, united, with_marks
 from engines.scribe.detector.textness import plausible
 
 JOININGS = 2
@@ -29,17 +30,29 @@ def candidates(found: Regions) -> Lines:
     usual = float(np.median(height[letter])) if letter.any() else 0.0
     bar = (width > 1.6 * height) & (found["area"] > 0.7 * width * height) & (height < 0.6 * usual)
     letter &= ~bar
-    dots = np.flatnonzero((height < 0.45 * usual) & (width < 1.3 * usual))
+    narrow = width < 1.3 * usual
+    dots = np.flatnonzero((height < 0.45 * usual) & narrow)
     upper, lower = stacked(found[dots], usual)
     colons = united(found[dots[upper]], found[dots[lower]])
-    letter[dots[upper]] = letter[dots[lower]] = False
-    letters, marks = np.concatenate([found[letter], colons]), found[~letter]
-    _, label = np.unique(chained(letters), return_inverse=True)
-    fitted = fit(letters, label, skew=None)
-    slope = skew(fitted)
-    fitted = fit(letters, label, skew=slope)
+    letter[dots[upper]] = letter[dots[lower]] = narrow[dots[upper]] = narrow[dots[lower]] = False
+    letters = np.concatenate([found[letter], colons])
+    label, fitted, slope = _chains(letters)
+    dots = np.flatnonzero((height < 0.6 * usual) & narrow)
+    upper, lower = stacked(found[dots], usual, LIKELY)
+    chosen, grown = on_rows(united(found[dots[upper]], found[dots[lower]]), fitted)
+    if len(grown):
+        letter[dots[upper[chosen]]] = letter[dots[lower[chosen]]] = False
+        letters = np.concatenate([found[letter], colons, grown])
+        label, fitted, slope = _chains(letters)
     for _ in range(JOININGS):
         label = joined(fitted)[label]
         _, label = np.unique(label, return_inverse=True)
         fitted = fit(letters, label, skew=slope)
-    return with_marks(fitted, marks)
+    return with_marks(fitted, found[~letter])
+
+
+def _chains(letters: Regions) -> tuple[Indices, Lines, float]:
+    """The chains of letters: each letter's label, their baselines, and the page's slope."""
+    _, label = np.unique(chained(letters), return_inverse=True)
+    slope = skew(fit(letters, label, skew=None))
+    return label, fit(letters, label, skew=slope), slope

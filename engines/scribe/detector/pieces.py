@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,25 +12,81 @@ from engines.scribe.detector.near import Indices, points_in_boxes
 
 DOT = 0.4
 """A single region of less than this part of a line's height is a mark of that line, however few letters it has."""
+ROW = 20.0
+"""A colon belongs to the row of a line at most so many letter heights away,"""
+ROW_LETTERS = 3
+"""that has so many letters at least,"""
+FOOT = 0.2
+"""if it stands on the line's baseline, give or take this part of the letters' height."""
+SET_WIDTH = 0.25
+"""Width of a colon with the paper around it, as a part of the letters' height."""
 
 
-def stacked(dots: Regions, usual: float) -> tuple[Indices, Indices]:
+class Stack(NamedTuple):
+    """What two dots, one above the other, have to be to make a colon, by the page's usual height of a letter: at most
+    ``most`` letters high, the smaller at least the part ``alike`` of the other's area and ``least`` of a letter's
+    square."""
+
+    most: float
+    alike: float
+    least: float
+
+
+SURE = Stack(1.1, 0.5, 0.01)
+"""A colon wherever it stands."""
+LIKELY = Stack(2.2, 0.3, 0.005)
+"""A colon if it stands on a row of letters: print may be larger there than is usual on the page, or worn."""
+
+
+def stacked(dots: Regions, usual: float, stack: Stack = SURE) -> tuple[Indices, Indices]:
     """Pairs (upper, lower) of dots that make a colon, or of bars that make an equals sign."""
     x = (dots["x0"] + dots["x1"]) / 2
     near = 0.2 * usual
-    upper, lower = points_in_boxes((x, dots["y0"]), (x - near, dots["y1"] + 1, x + near, dots["y1"] + 0.7 * usual))
+    reach = (stack.most - 0.4) * usual
+    upper, lower = points_in_boxes((x, dots["y0"]), (x - near, dots["y1"] + 1, x + near, dots["y1"] + reach))
     a, b = dots[upper], dots[lower]
-    alike = (
-        (np.minimum(a["area"], b["area"]) >= 0.5 * np.maximum(a["area"], b["area"]))
-        & (a["area"] >= 0.01 * usual * usual)
+    fits = (
+        (np.minimum(a["area"], b["area"]) >= stack.alike * np.maximum(a["area"], b["area"]))
+        & (a["area"] >= stack.least * usual * usual)
         & (a["light"] == b["light"])
-        & (b["y1"] - a["y0"] <= 1.1 * usual)
+        & (b["y1"] - a["y0"] <= stack.most * usual)
         & (b["y1"] - a["y0"] >= 0.3 * usual)
     )
-    upper, lower = upper[alike], lower[alike]
+    upper, lower = upper[fits], lower[fits]
     alone = np.bincount(upper, minlength=len(dots)) + np.bincount(lower, minlength=len(dots))
     single = (alone[upper] == 1) & (alone[lower] == 1)
     return upper[single], lower[single]
+
+
+def on_rows(colons: Regions, line: Lines) -> tuple[Indices, Regions]:
+    """The colons that stand on the baseline of a line near them: their indices, and themselves made as high as its
+    letters, and as wide as colons are set."""
+    x, y = (colons["x0"] + colons["x1"]) / 2, colons["y1"]
+    afar = ROW * line.rise
+    lean = np.abs(line.slope) * ((line.end - line.start) / 2 + afar) + FOOT * line.rise
+    host, item = points_in_boxes((x, y), (line.start - afar, line.base - lean, line.end + afar, line.base + lean))
+    baseline = line.base[host] + line.slope[host] * (x[item] - line.middle[host])
+    rise = line.rise[host]
+    top = baseline - colons["y0"][item]
+    fits = (
+        (np.abs(y[item] - baseline) <= FOOT * rise)
+        & (top <= rise)
+        & (top >= 0.35 * rise)
+        & (line.letters[host] >= ROW_LETTERS)
+        & (line.light[host] == colons["light"][item])
+    )
+    host, item, baseline = host[fits], item[fits], baseline[fits]
+    away = np.maximum(line.start[host] - x[item], x[item] - line.end[host])
+    order = np.argsort(-away, kind="stable")
+    nearest = np.full(len(colons), -1, np.intp)
+    nearest[item[order]] = order
+    chosen = nearest[nearest >= 0]
+    grown = colons[item[chosen]]
+    rise = line.rise[host[chosen]]
+    grown["y0"], grown["y1"] = baseline[chosen] - rise, baseline[chosen]
+    side = np.maximum(grown["x1"] - grown["x0"], SET_WIDTH * rise) / 2
+    grown["x0"], grown["x1"] = x[item[chosen]] - side, x[item[chosen]] + side
+    return item[chosen], grown
 
 
 def united(first: Regions, second: Regions) -> Regions:

@@ -15,6 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engines.api import Page
 from engines.scribe.detector import windows
+from engines.scribe.detector.lines import candidates
+from engines.scribe.detector.regions import REGION
 from engines.scribe.detector.strips import cuts
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Windows
 
@@ -178,6 +180,34 @@ def test_a_colon_standing_alone_is_found() -> None:
             rail.top[0, 0] <= x0 and rail.top[-1, 0] >= x1 and rail.top[0, 1] <= y0 and rail.bottom[0, 1] >= y1
             for rail in found.rails
         )
+
+
+def test_a_letter_broken_in_two_halves_does_not_end_its_line() -> None:
+    left = [(x, 100, x + 14, 122) for x in range(60, 140, 20)]
+    right = [(x, 104, x + 14, 122) for x in range(160, 240, 20)]
+    halves = [(139, 100, 156, 112), (140, 112, 156, 122)]  # each nearest to the letters on its side
+    letters = np.zeros(10, REGION)
+    for letter, box in zip(letters, [*left, *halves, *right], strict=True):
+        for name, value in zip(("x0", "y0", "x1", "y1"), box, strict=True):
+            letter[name] = value
+    letters["area"], letters["perimeter"], letters["contrast"] = 100, 60, 150
+    found = candidates(letters)
+    assert len(found) == 1
+    assert (found.start[0], found.end[0]) == (60, 234)
+
+
+def test_the_colon_of_a_row_twice_as_high_as_the_rest_is_found_and_as_high_as_its_row() -> None:
+    sheet = Sheet(900, 900)
+    for row in range(10):
+        sheet.write(60, 60 + 50 * row, "what most of the page looks like", size=22)
+    word = sheet.write(60, 700, "CASHIER", size=50)
+    x0, y0, x1, y1 = sheet.write(560, 700, ":", size=50)
+    found = windows(page(sheet.pixels))
+    around = [rail for rail in found.rails if rail.top[0, 0] <= x0 and rail.top[-1, 0] >= x1 and rail.top[0, 1] <= y0]
+    assert len(around) == 1
+    height = around[0].bottom[0, 1] - around[0].top[0, 1]
+    assert height >= word[3] - word[1]
+    assert around[0].bottom[0, 1] >= y1
 
 
 def test_a_shadow_hides_nothing() -> None:
