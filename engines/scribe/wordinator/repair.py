@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
 from engines.scribe.recogniser.ctc import log_likelihoods
+from engines.scribe.wordinator.case import usual
 from engines.scribe.wordinator.lexicon import Lexicon
 
 WEIGHT = 0.8
@@ -79,7 +80,7 @@ def _alternatives(doubt: Doubt, lexicon: Lexicon) -> list[tuple[str, float]]:
 
 def _plain(word: str) -> str:
     """The word as the lexicon has it, if its case is one that words have; else nothing that any lexicon has."""
-    return word.lower() if word.islower() or word.isupper() or word.istitle() else ""
+    return word.lower() if usual(word) else ""
 
 
 def _variants(doubt: Doubt, start: int, core: str) -> Iterator[str]:

@@ -30,28 +30,21 @@ MARKS = 1.3
 """Beside punctuation, which stands alone in wide cells, a gap has to be this much wider."""
 
 
-def gaps(ink: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Starts and ends of the runs of columns without ink."""
-    edges = np.diff(np.concatenate([[False], ~ink, [False]]).astype(np.int8))
-    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-
-
 def breaks(
     strip: Strip,
     letters: NDArray[np.intp],
     seen: NDArray[np.bool_],
-    blanks: tuple[NDArray[np.intp], NDArray[np.intp]],
     trace: list[Decision],
 ) -> NDArray[np.bool_]:
     """Whether a word ends between each letter and the next: bool (n - 1,).
 
     ``letters`` (n,) are the indices of the strip's characters that are no spaces, ``seen`` (n - 1,) tells where the net
-    saw a space between two of them; ``blanks`` are the strip's `gaps`.
+    saw a space between two of them.
     """
     if len(letters) < 2:
         return seen
     columns = strip.columns[letters]
-    width = _widest(columns, *blanks)
+    width = _widest(columns, *strip.blanks)
     at_seams = _at_seams(columns, strip.seams)
     inside = ~seen
     inside[at_seams] = False

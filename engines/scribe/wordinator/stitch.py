@@ -8,12 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.detector.strips import ink_columns
+from engines.scribe.recogniser.alphabet import CLASSES, case_pairs, encode
+from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import Reading, Windows
 from engines.scribe.wordinator.trace import Decision
 from engines.trace import Act
 
+_OTHER_CASE = np.arange(CLASSES)
+for _upper, _lower in case_pairs():
+    _OTHER_CASE[[_upper, _lower]] = _lower, _upper
+
 ALIKE = 10.0
 """The same character read in two windows fires within so many columns of the overlap."""
+
+Gaps = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Starts and ends of runs of columns without ink, strip px."""
 
 _Read = tuple[str, NDArray[np.float32]]
 """Text and the strip column at which each character fired."""
@@ -21,19 +30,21 @@ _Read = tuple[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The characters of one strip, spaces among them, left to right, and where its ink is.
+    """The characters of one strip, spaces among them, left to right, and where it has no ink.
 
-    ``columns`` and ``probabilities`` float32 (n,), in strip px; ``places`` intp (n,), the window each was read in;
-    ``ink`` bool (strip columns,). ``seams`` are the strip
-    columns at which two windows met without overlapping.
+    ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), and ``folded``, those of the same characters
+    in either case; ``places`` intp (n,), the window each was read in. ``blanks`` are the gaps in the ink of its
+    ``length`` columns; ``seams`` the columns at which two windows met without overlapping.
     """
 
     line: int
     text: str
     columns: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    folded: NDArray[np.float32]
     places: NDArray[np.intp]
-    ink: NDArray[np.bool_]
+    length: int
+    blanks: Gaps
     seams: tuple[int, ...]
 
 
@@ -42,7 +53,8 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
     line = int(windows.line[members[0]])
     ink = np.zeros(windows.rails[line].columns, np.bool_)
     seams = []
-    text, columns, probabilities = "", np.zeros(0, np.float32), np.zeros(0, np.float32)
+    text, columns = "", np.zeros(0, np.float32)
+    probabilities = folded = np.zeros(0, np.float32)
     places = np.zeros(0, np.intp)
     end = 0
     for place in members:
@@ -59,9 +71,27 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         text = text[:keep] + reading.text[skip:]
         columns = np.concatenate([columns[:keep], its_columns[skip:]])
         probabilities = np.concatenate([probabilities[:keep], reading.probabilities[skip:]])
+        folded = np.concatenate([folded[:keep], _folded(reading)[skip:]])
         places = np.concatenate([places[:keep], np.full(len(reading.text) - skip, place)])
         end = offset + width
-    return Strip(line, text, columns, probabilities, places, ink, tuple(seams))
+    return Strip(line, text, columns, probabilities, folded, places, len(ink), _gaps(ink), tuple(seams))
+
+
+def _folded(reading: Reading) -> NDArray[np.float32]:
+    """The probabilities of a reading's characters in either case."""
+    given = reading.log_probabilities
+    if given is None:
+        return reading.probabilities
+    steps = np.minimum((reading.columns / COLUMNS).astype(np.intp), len(given) - 1)
+    classes = np.array(encode(reading.text), np.intp)
+    other = _OTHER_CASE[classes]
+    share = np.where(other == classes, 0, np.exp(given[steps, other] - given[steps, classes]))
+    return np.asarray(np.minimum(reading.probabilities * (1 + share), 1), np.float32)
+
+
+def _gaps(ink: NDArray[np.bool_]) -> Gaps:
+    edges = np.diff(np.concatenate([[False], ~ink, [False]]).astype(np.int8))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
 
 
 def _meeting(left_read: _Read, right_read: _Read, start: int, end: int) -> tuple[int, int]:

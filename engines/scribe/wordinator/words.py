@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.api import Line, Quad, Word
-from engines.scribe.detector.strips import MARGIN
 from engines.scribe.recogniser.port import COLUMNS
-from engines.scribe.windows import HEIGHT, Rails, Reading, Windows
+from engines.scribe.windows import Reading, Windows
 from engines.scribe.wordinator.buckets import START, Buckets
+from engines.scribe.wordinator.candidates import Candidate, candidates
+from engines.scribe.wordinator.case import recased
 from engines.scribe.wordinator.lexicon import lexicon
+from engines.scribe.wordinator.noise import noise
+from engines.scribe.wordinator.places import quads
 from engines.scribe.wordinator.repair import Doubt, Verdict, repaired
-from engines.scribe.wordinator.spaces import breaks, gaps
-from engines.scribe.wordinator.stitch import Strip, stitched
+from engines.scribe.wordinator.stitch import stitched
 from engines.scribe.wordinator.trace import Decision
 from engines.trace import Act
-
-INK_TOP = HEIGHT * MARGIN / (1 + 2 * MARGIN)
-"""Row of a strip at which its line's ink begins; it ends as far from the other edge."""
 
 
 def words(
@@ -32,50 +30,54 @@ def words(
     ``buckets`` are those of the weights that read.
     """
     trace: list[Decision] = []
-    found: list[list[Word]] = []
-    doubts: list[Doubt | None] = []
-    where: list[tuple[int, float, float]] = []
     given = list(readings)
     if not given:
         return (), ()
     starts = np.flatnonzero(np.concatenate([[True], windows.line[1:] != windows.line[:-1]]))
-    for members in np.split(np.arange(len(given)), starts[1:]):
-        if not any(given[place].text for place in members):
-            continue
-        strip = stitched(windows, given, members, trace)
-        if its_words := _words(strip, windows.rails[strip.line], buckets, trace):
-            found.append([word for word, _ in its_words])
-            doubts += [_doubt(strip, chosen, windows, given, buckets.sure) for _, chosen in its_words]
-            where += [(strip.line, *strip.columns[chosen[[0, -1]]].tolist()) for _, chosen in its_words]
-    verdicts = iter(zip(repaired(doubts, lexicon()), where, strict=True))
-    sound = [
-        [_calibrated(_settled(word, *next(verdicts), trace), buckets.temperature) for word in its_words]
-        for its_words in found
+    found = [
+        one
+        for members in np.split(np.arange(len(given)), starts[1:])
+        if any(given[place].text for place in members)
+        for one in candidates(stitched(windows, given, members, trace), trace)
     ]
-    return tuple(_lines(sound)), tuple(trace)
+    sound = []
+    for one, is_noise in zip(found, noise(found, buckets, lexicon()), strict=True):
+        if is_noise:
+            trace.append(Decision(Act.DROP, one.strip.line, one.fired[0], one.text, one.confidence, one.fired[1]))
+        else:
+            sound.append(one)
+    sound = recased(sound, trace)
+    verdicts = repaired([_doubt(one, windows, given, buckets.sure) for one in sound], lexicon())
+    said = [_settled(*pair, trace) for pair in zip(sound, verdicts, strict=True)]
+    strips = []
+    for line, group in groupby(range(len(sound)), key=lambda place: sound[place].strip.line):
+        members = list(group)
+        placed = quads(windows.rails[line], [sound[place] for place in members])
+        strips.append(
+            [
+                Word(said[place][0], said[place][1] ** (1 / buckets.temperature), quad)
+                for place, quad in zip(members, placed, strict=True)
+            ]
+        )
+    return tuple(_lines(strips)), tuple(trace)
 
 
-def _settled(word: Word, verdict: Verdict | None, where: tuple[int, float, float], trace: list[Decision]) -> Word:
+def _settled(one: Candidate, verdict: Verdict | None, trace: list[Decision]) -> tuple[str, float]:
+    """The text of a word and its probability."""
     if verdict is None:
-        return word
-    line, first, last = where
-    trace.append(Decision(Act.REPAIR, line, first, f"{word.text} {verdict.text}", verdict.probability, last))
-    return replace(word, text=verdict.text, confidence=verdict.probability)
+        return one.text, one.confidence
+    first, last = one.fired
+    text = f"{one.text} {verdict.text}"
+    trace.append(Decision(Act.REPAIR, one.strip.line, first, text, verdict.probability, last))
+    return verdict.text, verdict.probability
 
 
-def _calibrated(word: Word, temperature: float) -> Word:
-    return word if temperature == 1 else replace(word, confidence=word.confidence ** (1 / temperature))
-
-
-def _doubt(
-    strip: Strip, chosen: NDArray[np.intp], windows: Windows, readings: Sequence[Reading], sure: float
-) -> Doubt | None:
-    """What there is to repair the word of the characters ``chosen`` by; None where the net was ``sure``, or where no
-    one window holds all of it."""
-    first, last = int(chosen[0]), int(chosen[-1])
+def _doubt(one: Candidate, windows: Windows, readings: Sequence[Reading], sure: float) -> Doubt | None:
+    """What there is to repair a word by; None where the net was ``sure``, or where no one window holds all of it."""
+    strip, first, last = one.strip, int(one.characters[0]), int(one.characters[-1])
     place = int(strip.places[first])
     given = readings[place].log_probabilities
-    if given is None or strip.places[last] != place or strip.probabilities[chosen].prod() >= sure:
+    if given is None or strip.places[last] != place or one.confidence >= sure:
         return None
     steps = ((strip.columns - windows.offset[place]) / COLUMNS).astype(np.intp)
     begin, end = 0, len(given)
@@ -83,85 +85,7 @@ def _doubt(
         begin = int(steps[first - 1] + steps[first] + 1) // 2
     if last + 1 < len(steps) and strip.places[last + 1] == place:
         end = int(steps[last] + steps[last + 1]) // 2 + 1
-    return Doubt("".join(strip.text[i] for i in chosen), given[begin:end], steps[chosen] - begin)
-
-
-def _words(strip: Strip, rail: Rails, buckets: Buckets, trace: list[Decision]) -> list[tuple[Word, NDArray[np.intp]]]:
-    """The words of a strip, each with the places of its characters in the strip's text."""
-    space = np.array([character.isspace() for character in strip.text], np.bool_)
-    letters = np.flatnonzero(~space)
-    if not len(letters):
-        return []
-    columns = strip.columns[letters]
-    seen = letters[1:] - letters[:-1] > 1
-    blanks = gaps(strip.ink)
-    lasts = [*np.flatnonzero(breaks(strip, letters, seen, blanks, trace)).tolist(), len(letters) - 1]
-    texts: list[str] = []
-    confidences: list[float] = []
-    places: list[NDArray[np.intp]] = []
-    extents: list[tuple[float, float]] = []
-    first = 0
-    for last in lasts:
-        chosen = letters[first : last + 1]
-        text = "".join(strip.text[i] for i in chosen)
-        confidence = min(1.0, float(np.prod(strip.probabilities[chosen], dtype=np.float64)))
-        if evidence(text, confidence) < (buckets.noise_short if len(text) == 1 else buckets.noise):
-            trace.append(Decision(Act.DROP, strip.line, float(columns[first]), text, confidence, float(columns[last])))
-        else:
-            before = float(columns[first - 1]) if first else -1.0
-            after = float(columns[last + 1]) if last + 1 < len(letters) else len(strip.ink) + 1.0
-            texts.append(text)
-            confidences.append(confidence)
-            places.append(chosen)
-            extents.append(
-                _extent(blanks, (float(columns[first]), float(columns[last])), (before, after), len(strip.ink))
-            )
-        first = last + 1
-    if not texts:
-        return []
-    quads = _quads(rail, extents)
-    made = (Word(*parts) for parts in zip(texts, confidences, quads, strict=True))
-    return list(zip(made, places, strict=True))
-
-
-def evidence(text: str, confidence: float) -> float:
-    """What is held against the buckets' noise: long words gather more doubt on their way, but are rarely noise."""
-    return float(confidence ** (1 / len(text) ** 0.5))
-
-
-def _extent(
-    blanks: tuple[NDArray[np.intp], NDArray[np.intp]],
-    fired: tuple[float, float],
-    neighbours: tuple[float, float],
-    length: int,
-) -> tuple[float, float]:
-    """Where the ink of a word begins and ends, whose first and last characters fired at the columns ``fired``.
-
-    The word is bounded by the widest ``blanks`` to its left and right, short of the ``neighbours``' characters.
-    """
-    starts, ends = blanks
-    (first, last), (before, after) = fired, neighbours
-    left, right = max(0.0, (before + first) / 2), min(float(length), (last + after) / 2)
-    middle = (starts + ends) / 2
-    a, b = np.searchsorted(middle, (before, first))
-    if a < b:
-        left = float(ends[a + np.argmax((ends - starts)[a:b])])
-    a, b = np.searchsorted(middle, (last, after))
-    if a < b:
-        right = float(starts[a + np.argmax((ends - starts)[a:b])])
-    left, right = min(left, first), max(right, last)
-    return max(0.0, left), min(float(length), max(right, left + 1.0))
-
-
-def _quads(rail: Rails, extents: list[tuple[float, float]]) -> list[Quad]:
-    """The page's px of strip columns left to right of each of ``extents``, over the height of the line's ink."""
-    top, bottom = rail.at(np.array(extents, np.float32).ravel())
-    part = (bottom - top) * np.float32(INK_TOP / HEIGHT)
-    upper, lower = (top + part).tolist(), (bottom - part).tolist()
-    return [
-        Quad(tuple(upper[i]), tuple(upper[i + 1]), tuple(lower[i + 1]), tuple(lower[i]))
-        for i in range(0, len(upper), 2)
-    ]
+    return Doubt(one.text, given[begin:end], steps[one.characters] - begin)
 
 
 def _lines(strips: list[list[Word]]) -> list[Line]:

@@ -297,7 +297,7 @@ def test_found_thresholds_are_no_worse_than_those_before(net: Recogniser) -> Non
     rng = np.random.default_rng(0)
     samples = [Sample(drawn(text), text) for text in TEXTS]
     samples += [Sample(rng.integers(120, 250, (HEIGHT, 90), dtype=np.uint8), "") for _ in range(8)]
-    before = Buckets(noise=0.0, noise_short=0.0, sure=0.9, temperature=1.0)
+    before = Buckets(noise=0.0, noise_known=0.0, noise_short=0.0, sure=0.9, temperature=1.0)
     found = thresholds.found(net, samples, before)
     assert found.after >= found.before
     assert thresholds.found(net, samples, found.buckets).after == found.after

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from engines.scribe.recogniser.alphabet import CLASSES, encode
+from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails, Reading, Windows
 from engines.scribe.wordinator import Act, placed, words
 from engines.scribe.wordinator.buckets import START
@@ -150,13 +152,57 @@ def test_what_the_net_is_unsure_of_is_dropped_and_traced() -> None:
 
 
 def test_what_is_noise_is_for_the_buckets_to_say() -> None:
-    strip = Strip("RULE A")
+    strip = Strip("RULX A")
     windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.7)]
     assert [line.text for line in words(windows, readings)[0]] == []
     lenient = replace(START, noise=0.1, noise_short=0.1)
-    assert [line.text for line in words(windows, readings, lenient)[0]] == ["RULE A"]
+    assert [line.text for line in words(windows, readings, lenient)[0]] == ["RULX A"]
     short_only = replace(START, noise=0.9, noise_short=0.1)
     assert [line.text for line in words(windows, readings, short_only)[0]] == ["A"]
+
+
+def test_noise_hardly_ever_spells_a_word_there_is() -> None:
+    strip = Strip("(PLEASE) PLXEQS")
+    windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.8)]
+    assert [line.text for line in words(windows, readings)[0]] == ["(PLEASE)"]
+    strict = replace(START, noise_known=0.9)
+    assert words(windows, readings, strict)[0] == ()
+
+
+def in_either_case(reading: Reading, shown: float, other: float) -> Reading:
+    """The reading by a net that gives ``shown`` to the case it reads and ``other`` to the other one."""
+    steps = (reading.columns / COLUMNS).astype(np.intp)
+    given = np.full((WIDTH // COLUMNS, CLASSES), np.log(1e-4), np.float32)
+    given[steps, encode(reading.text)] = np.log(shown)
+    given[steps, encode(reading.text.swapcase())] = np.log(other)
+    return replace(reading, probabilities=np.full(len(steps), shown, np.float32), log_probabilities=given)
+
+
+def test_doubt_about_the_case_alone_makes_no_noise() -> None:
+    strip = Strip("XQZWVK")
+    windows, reading = cut((strip, [(0, strip.columns)])), strip.read(0, strip.columns)
+    assert words(windows, [in_either_case(reading, 0.6, 0.01)])[0] == ()
+    assert [line.text for line in words(windows, [in_either_case(reading, 0.6, 0.39)])[0]] == ["XQZWVK"]
+
+
+@pytest.mark.parametrize(
+    ("read", "shown", "other", "text"),
+    [
+        ("KawaSaN", 0.5, 0.45, "Kawasan"),
+        ("InVoICE", 0.6, 0.38, "INVOICE"),
+        ("InVoICE", 0.999, 0.0005, "InVoICE"),
+        ("McGee", 0.5, 0.45, "McGee"),
+        ("b2BxK", 0.5, 0.45, "b2BxK"),
+    ],
+)
+def test_a_word_whose_case_the_net_is_torn_about_is_set_as_words_are(
+    read: str, shown: float, other: float, text: str
+) -> None:
+    strip = Strip(read)
+    windows, reading = cut((strip, [(0, strip.columns)])), strip.read(0, strip.columns)
+    lines, trace = words(windows, [in_either_case(reading, shown, other)])
+    assert [line.text for line in lines] == [text]
+    assert [decision.text for decision in trace] == ([] if text == read else [f"{read} {text}"])
 
 
 def test_the_temperature_makes_words_less_sure_and_drops_none() -> None:

@@ -1,0 +1,40 @@
+"""What the net read that is no text: rules, textures, handwriting, stains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.scribe.wordinator.buckets import Buckets
+from engines.scribe.wordinator.candidates import Candidate
+from engines.scribe.wordinator.lexicon import Lexicon
+
+_WORD = re.compile(r"[^\w\s]*([^\W\d_]{2,}(?:['’][^\W\d_]+)?)[^\w\s]*")
+"""Letters, with marks before and after."""
+
+
+def evidence(text: str, folded: float) -> float:
+    """What is held against the buckets' noise: the probability of a word, whatever the case of its letters, as the net
+    is often torn between the two cases of what it reads well. Long words gather more doubt on their way, but are rarely
+    noise."""
+    return float(folded ** (1 / len(text) ** 0.5))
+
+
+def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -> list[bool]:
+    """Whether each candidate is noise. Noise hardly ever spells a word there is: those may be less sure."""
+    weight = np.array([evidence(one.text, one.folded) for one in candidates])
+    short = np.array([len(one.text) == 1 for one in candidates], np.bool_)
+    least = np.where(short, buckets.noise_short, buckets.noise)
+    doubtful = np.flatnonzero(~short & (weight < least)).tolist()
+    known = _known([candidates[index].text for index in doubtful], lexicon)
+    least[np.array(doubtful, np.intp)[known]] = buckets.noise_known
+    return [bool(lower) for lower in weight < least]
+
+
+def _known(texts: Sequence[str], lexicon: Lexicon) -> NDArray[np.bool_]:
+    """Whether each text is a word there is, marks around it left out."""
+    found = [_WORD.fullmatch(text) for text in texts]
+    return lexicon.zipf([match[1].lower() if match else "" for match in found]) > 0
