@@ -18,6 +18,19 @@ OVER_LETTERS = 2.6
 """A gap splits that is so many times as wide as a wide gap between the line's letters,"""
 OVER_PITCH = 1.0
 """and that is at least this part of the usual distance from letter to letter."""
+SPACE = 0.6
+"""A space is about this part of the distance from letter to letter: so much counts as one among those that the net saw
+in the line."""
+HALF_SEEN = 0.05
+"""Where the net nearly saw a space between letters, this being its probability,"""
+LIKE_SPACE = 0.8
+"""a gap splits that is this part of the way from a wide gap between letters to the line's spaces,"""
+MORE_THAN_LETTERS = 4.0
+"""and by so many columns wider than the former."""
+AT_SEAM = 0.4
+"""Where two windows met, no net looked across: a gap splits from this part of that way on,"""
+LEAST_AT_SEAM = 4.0
+"""but not one of fewer columns."""
 CLOSING = frozenset(".,;:!?)]}”’»…")
 OPENING = frozenset("([{“‘«„")
 NEAR = 0.8
@@ -51,14 +64,20 @@ def breaks(
     usual, pitch = np.sort(width[inside]), np.sort((columns[1:] - columns[:-1])[inside])
     wide = float(usual[len(usual) * 3 // 4]) if len(usual) >= 3 else 0.12 * HEIGHT
     step = float(pitch[len(pitch) // 2]) if len(pitch) >= 3 else 0.45 * HEIGHT
+    spaces = width[seen]
+    middle = float(np.median(spaces)) if len(spaces) else 0.0
+    space = (middle * len(spaces) + SPACE * step) / (len(spaces) + 1)
     at_least = min(ALWAYS, max(OVER_LETTERS * max(wide, 2.0), OVER_PITCH * step))
     mark = np.array([not strip.text[i].isalnum() for i in letters], np.bool_)
-    split = ~seen & (width >= np.where(mark[:-1] | mark[1:], MARKS * at_least, at_least))
+    beside = mark[:-1] | mark[1:]
+    split = width >= np.where(beside, MARKS * at_least, at_least)
+    half_seen = ~beside & (strip.spaces[letters[1:]] >= HALF_SEEN)
+    split |= half_seen & (width >= wide + max(LIKE_SPACE * (space - wide), MORE_THAN_LETTERS))
+    split[at_seams] = width[at_seams] >= max(wide + AT_SEAM * (space - wide), LEAST_AT_SEAM)
+    split &= ~seen
     for index in at_seams:
-        if not seen[index] and not split[index]:
-            split[index] = width[index] >= _seam_gap(wide, step)
-            if not split[index]:
-                trace.append(_decision(Act.JOIN, strip, letters[index : index + 2], float(width[index])))
+        if not (seen[index] or split[index]):
+            trace.append(_decision(Act.JOIN, strip, letters[index : index + 2], float(width[index])))
     for index in np.flatnonzero(split).tolist():
         trace.append(_decision(Act.SPLIT, strip, letters[index : index + 2], float(width[index])))
     apart = seen | split
@@ -84,11 +103,6 @@ def _near_marks(text: list[str], apart: NDArray[np.bool_], width: NDArray[np.flo
         mark = tokens[i + 1] if closes else tokens[i]
         if (closes or opens) and width[place] < (FAR if mark <= NEVER_ALONE else NEAR) * middle:
             yield place
-
-
-def _seam_gap(wide: float, step: float) -> float:
-    """The gap from which on two windows that met belong to two words: no net looked across, so it is the likelier."""
-    return max(1.6 * wide, 0.4 * step, 4.0)
 
 
 def _widest(columns: NDArray[np.float32], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.float64]:

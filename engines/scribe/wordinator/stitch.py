@@ -14,6 +14,7 @@ from engines.scribe.windows import Reading, Windows
 from engines.scribe.wordinator.trace import Decision
 from engines.trace import Act
 
+(_SPACE,) = encode(" ")
 _OTHER_CASE = np.arange(CLASSES)
 for _upper, _lower in case_pairs():
     _OTHER_CASE[[_upper, _lower]] = _lower, _upper
@@ -32,9 +33,10 @@ _Read = tuple[str, NDArray[np.float32]]
 class Strip:
     """The characters of one strip, spaces among them, left to right, and where it has no ink.
 
-    ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), and ``folded``, those of the same characters
-    in either case; ``places`` intp (n,), the window each was read in. ``blanks`` are the gaps in the ink of its
-    ``length`` columns; ``seams`` the columns at which two windows met without overlapping.
+    ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), ``folded``, those of the same characters in
+    either case, and ``spaces``, those of a space before each; ``places`` intp (n,), the window each was read in.
+    ``blanks`` are the gaps in the ink of its ``length`` columns; ``seams`` the columns at which two windows met without
+    overlapping.
     """
 
     line: int
@@ -42,6 +44,7 @@ class Strip:
     columns: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     folded: NDArray[np.float32]
+    spaces: NDArray[np.float32]
     places: NDArray[np.intp]
     length: int
     blanks: Gaps
@@ -54,7 +57,7 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
     ink = np.zeros(windows.rails[line].columns, np.bool_)
     seams = []
     text, columns = "", np.zeros(0, np.float32)
-    probabilities = folded = np.zeros(0, np.float32)
+    probabilities = folded = spaces = np.zeros(0, np.float32)
     places = np.zeros(0, np.intp)
     end = 0
     for place in members:
@@ -72,9 +75,10 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         columns = np.concatenate([columns[:keep], its_columns[skip:]])
         probabilities = np.concatenate([probabilities[:keep], reading.probabilities[skip:]])
         folded = np.concatenate([folded[:keep], _folded(reading)[skip:]])
+        spaces = np.concatenate([spaces[:keep], _spaces(reading)[skip:]])
         places = np.concatenate([places[:keep], np.full(len(reading.text) - skip, place)])
         end = offset + width
-    return Strip(line, text, columns, probabilities, folded, places, len(ink), _gaps(ink), tuple(seams))
+    return Strip(line, text, columns, probabilities, folded, spaces, places, len(ink), _gaps(ink), tuple(seams))
 
 
 def _folded(reading: Reading) -> NDArray[np.float32]:
@@ -87,6 +91,16 @@ def _folded(reading: Reading) -> NDArray[np.float32]:
     other = _OTHER_CASE[classes]
     share = np.where(other == classes, 0, np.exp(given[steps, other] - given[steps, classes]))
     return np.asarray(np.minimum(reading.probabilities * (1 + share), 1), np.float32)
+
+
+def _spaces(reading: Reading) -> NDArray[np.float32]:
+    """The probability of a space between each of a reading's characters and the one before, 0 where it isn't given."""
+    out = np.zeros(len(reading.text), np.float32)
+    given = reading.log_probabilities
+    if given is not None and len(out) > 1:
+        steps = np.minimum((reading.columns / COLUMNS).astype(np.intp), len(given) - 1)
+        out[1:] = np.exp(np.maximum.reduceat(given[:, _SPACE], steps)[:-1])
+    return out
 
 
 def _gaps(ink: NDArray[np.bool_]) -> Gaps:

@@ -24,14 +24,14 @@ THIN = "\N{THIN SPACE}"
 class Strip:
     """Letters drawn as hooks, so that each has its columns; lies level on the page at twice the strip's scale."""
 
-    def __init__(self, text: str, y: float = 100.0, x: float = 0.0, space: int = SPACE) -> None:
+    def __init__(self, text: str, y: float = 100.0, x: float = 0.0, space: int = SPACE, thin: int = THIN_SPACE) -> None:
         self.text = text
         self.centres: list[float] = []
         at = 8
         bars = []
         for character in text:
             if character in (" ", THIN):
-                wide = space if character == " " else THIN_SPACE
+                wide = space if character == " " else thin
                 self.centres.append(at + wide / 2)
                 at += wide
             else:
@@ -136,6 +136,31 @@ def test_words_that_meet_at_a_cut_stay_apart() -> None:
     strip = Strip("FIRST SECOND")
     edge = round(strip.centres[5])
     assert texts(strip, [(0, edge), (edge, strip.columns)]) == ["FIRST SECOND"]
+
+
+@pytest.mark.parametrize(("space", "text"), [(20, "AB CD EFGH IJ KL"), (6, "AB CD EF GH IJ KL")])
+def test_what_a_gap_at_a_cut_means_is_told_by_the_spaces_of_the_line(space: int, text: str) -> None:
+    strip = Strip(f"AB CD EF{THIN}GH IJ KL", space=space, thin=4)
+    edge = round(strip.centres[8])
+    assert texts(strip, [(0, edge), (edge, strip.columns)], blind=THIN) == [text]
+
+
+@pytest.mark.parametrize(("probability", "text"), [(0.2, "AB CD EF GH"), (0.01, "AB CDEF GH")])
+def test_a_space_that_the_net_half_saw_stands_where_the_gap_is_one(probability: float, text: str) -> None:
+    strip = Strip("AB CD EF GH")
+    reading = strip.read(0, strip.columns)
+    given = np.full((WIDTH // COLUMNS, CLASSES), np.log(1e-4), np.float32)
+    given[int(strip.centres[5] / COLUMNS), encode(" ")] = np.log(probability)
+    kept = np.array([place for place in range(len(reading.text)) if place != 5])
+    reading = replace(
+        reading,
+        text="".join(reading.text[place] for place in kept),
+        columns=reading.columns[kept],
+        probabilities=reading.probabilities[kept],
+        log_probabilities=given,
+    )
+    lines, _ = words(cut((strip, [(0, strip.columns)])), [reading], replace(START, sure=0.0))
+    assert [line.text for line in lines] == [text]
 
 
 @pytest.mark.parametrize("shift", range(0, 40, 5))
