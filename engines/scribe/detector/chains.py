@@ -62,7 +62,7 @@ def joined(chain: Lines) -> Indices:
     large = np.maximum(tall[first], tall[second])
     fits = (
         _before(chain.start, first, second)
-        & (gap <= WORD_GAP * small * np.where(large > 1.4 * small, 0.5, 1.0))
+        & (gap <= WORD_GAP * np.where(large > 1.4 * small, 0.5 * large, small))
         & (gap >= -OVERLAP * small)
         & (off <= 0.3 * small)
         & (large <= 2.0 * small)

@@ -182,18 +182,31 @@ def test_a_colon_standing_alone_is_found() -> None:
         )
 
 
+def letters(boxes: list[Box]) -> NDArray[np.void]:
+    """Regions as letters of print have them."""
+    out = np.zeros(len(boxes), REGION)
+    for letter, box in zip(out, boxes, strict=True):
+        for name, value in zip(("x0", "y0", "x1", "y1"), box, strict=True):
+            letter[name] = value
+    out["area"], out["perimeter"], out["contrast"] = 100, 60, 150
+    return out
+
+
 def test_a_letter_broken_in_two_halves_does_not_end_its_line() -> None:
     left = [(x, 100, x + 14, 122) for x in range(60, 140, 20)]
     right = [(x, 104, x + 14, 122) for x in range(160, 240, 20)]
     halves = [(139, 100, 156, 112), (140, 112, 156, 122)]  # each nearest to the letters on its side
-    letters = np.zeros(10, REGION)
-    for letter, box in zip(letters, [*left, *halves, *right], strict=True):
-        for name, value in zip(("x0", "y0", "x1", "y1"), box, strict=True):
-            letter[name] = value
-    letters["area"], letters["perimeter"], letters["contrast"] = 100, 60, 150
-    found = candidates(letters)
+    found = candidates(letters([*left, *halves, *right]))
     assert len(found) == 1
     assert (found.start[0], found.end[0]) == (60, 234)
+
+
+def test_low_signs_in_a_row_belong_to_it() -> None:
+    words = [(x, 100, x + 14, 124) for start in (60, 580) for x in range(start, start + 240, 20)]
+    stars = [(x, 108, x + 13, 121) for start in (316, 400, 484) for x in range(start, start + 64, 16)]
+    found = candidates(letters([*words, *stars]))
+    assert len(found) == 1
+    assert found.rise[0] >= 22
 
 
 def test_the_colon_of_a_row_twice_as_high_as_the_rest_is_found_and_as_high_as_its_row() -> None:
