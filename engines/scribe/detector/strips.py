@@ -15,6 +15,8 @@ SIDE = 0.25
 """Room left and right of a line's ink, as a part of the ink's height."""
 MAX_COLUMNS = 64 * WIDTH
 """Longer strips are noise a pixel high; they are squeezed."""
+RULED = 0.75
+"""Rows of a strip that are dark over more of their length than this are no row of letters."""
 STRAIGHT = 0.3
 """Rails that leave a straight line by less than this, px, are cut in one affine step."""
 MAX_SHRINK = 1.5
@@ -117,11 +119,17 @@ def _quantile(pixels: NDArray[np.uint8], share: float) -> int:
 
 
 def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """True for the columns of a strip that hold ink (the rows at its edges, where neighbours show, left out)."""
+    """True for the columns of a strip that hold ink (the rows at its edges, where neighbours show, and those of a line
+    ruled through or under it left out)."""
     core = cut[3:-3]
     ground = _quantile(core[::2, ::3], 0.7)
-    darkest = core.min(axis=0)
-    return np.asarray(darkest < ground - 0.35 * (ground - int(darkest.min(initial=255))), np.bool_)
+    dark = core < ground - 0.35 * (ground - int(core.min(initial=255)))
+    ruled = dark.mean(axis=1) > RULED
+    if ruled.any() and dark[~ruled].any():
+        ruled[1:] |= ruled[:-1].copy()
+        ruled[:-1] |= ruled[1:].copy()
+        dark[ruled] = False
+    return np.asarray(dark.any(axis=0), np.bool_)
 
 
 def cuts(ink: NDArray[np.bool_]) -> list[tuple[int, int]]:

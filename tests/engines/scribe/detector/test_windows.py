@@ -17,7 +17,7 @@ from engines.api import Page
 from engines.scribe.detector import windows
 from engines.scribe.detector.lines import candidates
 from engines.scribe.detector.regions import REGION
-from engines.scribe.detector.strips import cuts
+from engines.scribe.detector.strips import cuts, ink_columns
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Windows
 
 Box = tuple[int, int, int, int]
@@ -251,6 +251,17 @@ def test_a_cut_through_ink_overlaps() -> None:
     for (offset, width), (following, _) in itertools.pairwise(parts):
         assert following < offset + width - 24
     assert sum(parts[-1]) == len(ink)
+
+
+def test_a_line_under_words_fills_no_gap_between_them() -> None:
+    strip = np.full((HEIGHT, 120), PAPER, np.uint8)
+    strip[6:22, 10:40] = strip[6:22, 60:100] = INK
+    words = np.flatnonzero(ink_columns(strip))
+    strip[24:26, 4:116] = INK
+    assert (np.flatnonzero(ink_columns(strip)) == words).all()
+    dash = np.full((HEIGHT, 40), PAPER, np.uint8)
+    dash[14:18, 4:36] = INK
+    assert np.flatnonzero(ink_columns(dash)).tolist() == list(range(4, 36))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (2, 2), (7, 9)])
