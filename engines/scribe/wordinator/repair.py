@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
 from engines.scribe.recogniser.ctc import log_likelihoods
-from engines.scribe.wordinator.case import usual
 from engines.scribe.wordinator.lexicon import Lexicon
 
 WEIGHT = 0.8
@@ -25,6 +24,7 @@ POSSIBLE = 0.01
 """A letter may take another's place, or step in between, if the net gave it this probability there."""
 MIN_LETTERS = 2
 _TOKEN = re.compile(r"([^\w\s]*)([^\W\d_]+)((?:['’]s)?[^\w\s]*)")
+_NAME = re.compile("Ma?c[A-Z][a-z]+")
 _LETTERS = np.array([number for number, character in enumerate(CHARACTERS, start=1) if character.isalpha()])
 
 
@@ -80,7 +80,7 @@ def _alternatives(doubt: Doubt, lexicon: Lexicon) -> list[tuple[str, float]]:
 
 def _plain(word: str) -> str:
     """The word as the lexicon has it, if its case is one that words have; else nothing that any lexicon has."""
-    return word.lower() if usual(word) else ""
+    return word.lower() if word.islower() or word.isupper() or word.istitle() or _NAME.fullmatch(word) else ""
 
 
 def _variants(doubt: Doubt, start: int, core: str) -> Iterator[str]:

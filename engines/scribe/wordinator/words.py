@@ -12,7 +12,6 @@ from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import Reading, Windows
 from engines.scribe.wordinator.buckets import START, Buckets
 from engines.scribe.wordinator.candidates import Candidate, candidates
-from engines.scribe.wordinator.case import recased
 from engines.scribe.wordinator.lexicon import lexicon
 from engines.scribe.wordinator.noise import noise
 from engines.scribe.wordinator.places import quads
@@ -46,7 +45,6 @@ def words(
             trace.append(Decision(Act.DROP, one.strip.line, one.fired[0], one.text, one.confidence, one.fired[1]))
         else:
             sound.append(one)
-    sound = recased(sound, trace)
     verdicts = repaired([_doubt(one, windows, given, buckets.sure) for one in sound], lexicon())
     said = [_settled(*pair, trace) for pair in zip(sound, verdicts, strict=True)]
     strips = []

@@ -27,9 +27,9 @@ def test_repeats_merge_and_a_blank_between_them_keeps_both() -> None:
 
 
 def test_a_character_stands_at_the_centre_of_its_most_probable_step() -> None:
-    out = logits("_aaa_b_")
+    out = logits("_aaa_b_", 0.99)
     out[0, 2, encode("a")[0]] = 9.0
-    out[0, 5, encode("d")[0]] = math.log(0.1)
+    out[0, 5, encode("bd")] = math.log(0.9), math.log(0.1)
     reading = decoded(out, 4)[0]
     assert reading.columns.tolist() == [10.0, 22.0]
     assert reading.probabilities[0] > 0.99

@@ -210,26 +210,6 @@ def test_doubt_about_the_case_alone_makes_no_noise() -> None:
     assert [line.text for line in words(windows, [in_either_case(reading, 0.6, 0.39)])[0]] == ["XQZWVK"]
 
 
-@pytest.mark.parametrize(
-    ("read", "shown", "other", "text"),
-    [
-        ("KawaSaN", 0.5, 0.45, "Kawasan"),
-        ("InVoICE", 0.6, 0.38, "INVOICE"),
-        ("InVoICE", 0.999, 0.0005, "InVoICE"),
-        ("McGee", 0.5, 0.45, "McGee"),
-        ("b2BxK", 0.5, 0.45, "b2BxK"),
-    ],
-)
-def test_a_word_whose_case_the_net_is_torn_about_is_set_as_words_are(
-    read: str, shown: float, other: float, text: str
-) -> None:
-    strip = Strip(read)
-    windows, reading = cut((strip, [(0, strip.columns)])), strip.read(0, strip.columns)
-    lines, trace = words(windows, [in_either_case(reading, shown, other)])
-    assert [line.text for line in lines] == [text]
-    assert [decision.text for decision in trace] == ([] if text == read else [f"{read} {text}"])
-
-
 def test_the_temperature_makes_words_less_sure_and_drops_none() -> None:
     strip = Strip("TOTAL")
     windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns)]
