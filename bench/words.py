@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,10 +26,12 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from engines.scribe.recogniser.reader import Recogniser
+from engines.scribe.training.lab import reading
 from engines.scribe.training.lab.crops import PAGES, Sample, cut, join, pad, page_samples
 from engines.scribe.training.lab.made import SETS, made_samples
 from engines.scribe.training.lab.problems import LabError
 from engines.scribe.windows import HEIGHT, WIDTH
+from engines.scribe.wordinator.buckets import Buckets
 
 _SETS = (*PAGES, *SETS)
 _MADE_WINDOWS = 600
@@ -47,6 +49,7 @@ class Score:
     lines: int
     windows: int
     false: float | None = None
+    kept: float | None = None
 
 
 def read_lines(recogniser: Recogniser, samples: list[Sample]) -> list[str]:
@@ -103,11 +106,18 @@ def speed(recogniser: Recogniser, rounds: int = 20) -> dict[str, float]:
     return figures
 
 
+def kept(recogniser: Recogniser, samples: list[Sample], buckets: Buckets) -> float | None:
+    """The share of samples without text of which the Wordinator leaves words; None where all have text."""
+    empty = [sample.strip for sample in samples if not sample.text]
+    lines = [line for part in reading.read(recogniser, empty) for line in part.words(buckets)]
+    return round(sum(bool(line) for line in lines) / len(lines), 4) if lines else None
+
+
 def _told(result: Score) -> str:
-    if result.false is not None and not result.words:
-        return f"false {result.false:.4f}"
-    false = "" if result.false is None else f"  false {result.false:.4f}"
-    return f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}{false}"
+    false = "" if result.false is None else f"false {result.false:.4f}  kept {result.kept:.4f}"
+    if false and not result.words:
+        return false
+    return f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}  {false}"
 
 
 def _samples(name: str, folder: Path, limit: int) -> list[Sample]:
@@ -125,7 +135,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     cv2.setNumThreads(0)
-    recogniser = Recogniser.load(given.weights)
+    recogniser, buckets = Recogniser.load(given.weights), Buckets.load(given.weights)
     results: dict[str, object] = {"version": recogniser.card.version, **speed(recogniser)}
     print(json.dumps(results))
     for name in given.sets:
@@ -137,6 +147,7 @@ def main() -> None:
         for where in dict.fromkeys(sample.set for sample in samples):
             its = [sample for sample in samples if sample.set == where]
             result = score(its, read_lines(recogniser, its), given.errors)
+            result = replace(result, kept=kept(recogniser, its, buckets))
             results[where] = asdict(result)
             print(f"{where:13} {_told(result)}  lines {result.lines}  windows {result.windows}", flush=True)
     if given.json:
