@@ -12,13 +12,13 @@ Sources: madvise(2), MADV_POPULATE_READ and _WRITE (Linux 5.14); the kernel's ad
 
 from __future__ import annotations
 
-import array
 import gc
 import json
 import mmap
 import os
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jail import capabilities, syscalls
 
@@ -26,19 +26,26 @@ _PAGE = mmap.PAGESIZE
 _PRESENT = 1 << 63
 _OF_A_FILE = 1 << 61
 _EXCLUSIVE = 1 << 56
+_AROUND = max(1, (64 << 10) // _PAGE)
+"""Pages of a file that one read maps where they are in memory, by the kernel's default; aligned."""
 _GAP_PAGES = 2
 """Ranges so close become one: a page more is cheaper than a call more."""
 
-Range = tuple[int, int]
-"""First address and length, bytes, of whole pages."""
+
+def _none() -> array[int]:
+    return array("Q")
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Memory that a job writes, and files' memory that it reads or runs. Empty where this kernel can't tell."""
+    """Memory that a job writes, and files' memory that it reads or runs. Empty where this kernel can't tell.
 
-    written: tuple[Range, ...] = ()
-    read: tuple[Range, ...] = ()
+    Ranges of whole pages: the first address and the length in bytes of each in turn, uint64, as the kernel takes them.
+    Of every `_AROUND` pages of a file the first that is read: the kernel maps its neighbours with it.
+    """
+
+    written: array[int] = field(default_factory=_none)
+    read: array[int] = field(default_factory=_none)
 
     def __bool__(self) -> bool:
         return bool(self.written)
@@ -48,9 +55,8 @@ class Footprint:
 
         What can't be had is left to page faults: the zygote may have let go of it since, and no request depends on it.
         """
-        for advice, ranges in ((syscalls.MADV_POPULATE_WRITE, self.written), (syscalls.MADV_POPULATE_READ, self.read)):
-            for start, length in ranges:
-                syscalls.try_madvise(start, length, advice)
+        syscalls.advise(self.written, syscalls.MADV_POPULATE_WRITE)
+        syscalls.advise(self.read, syscalls.MADV_POPULATE_READ)
 
 
 def scout(rehearse: Callable[[], None]) -> Footprint:
@@ -81,7 +87,7 @@ def scout(rehearse: Callable[[], None]) -> Footprint:
     if status:
         return Footprint()  # a rehearsal that fails will fail in a cell, which can say why
     written, read = json.loads(said)
-    return Footprint(tuple(map(tuple, written)), tuple(map(tuple, read)))
+    return Footprint(array("Q", written), array("Q", read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def _mappings() -> Iterator[_Mapping]:
                 yield _Mapping(start, end, "w" in fields[1])
 
 
-def _touched(mappings: list[_Mapping]) -> tuple[list[Range], list[Range]]:
+def _touched(mappings: list[_Mapping]) -> tuple[list[int], list[int]]:
     """Ranges written and ranges read since this process was forked.
 
     An anonymous page that only this process has was made by writing: the others it shares with its parent. A page of a
@@ -112,7 +118,7 @@ def _touched(mappings: list[_Mapping]) -> tuple[list[Range], list[Range]]:
     read: list[int] = []
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
         for mapping in mappings:
-            entries = array.array("Q")
+            entries = array("Q")
             first = mapping.start // _PAGE
             pagemap.seek(first * 8)
             entries.frombytes(pagemap.read((mapping.end - mapping.start) // _PAGE * 8))
@@ -123,15 +129,16 @@ def _touched(mappings: list[_Mapping]) -> tuple[list[Range], list[Range]]:
                     read.append(page)
                 elif mapping.writable and entry & _EXCLUSIVE:
                     written.append(page)
-    return _ranges(written), _ranges(read)
+    seeds = {page // _AROUND: page for page in reversed(read)}
+    return _ranges(written), [word for page in sorted(seeds.values()) for word in (page * _PAGE, _PAGE)]
 
 
-def _ranges(pages: list[int]) -> list[Range]:
-    """Ascending page numbers as ranges of bytes, small gaps closed."""
+def _ranges(pages: list[int]) -> list[int]:
+    """Ascending page numbers as ranges, small gaps closed."""
     found: list[list[int]] = []
     for page in pages:
         if found and page - found[-1][1] <= _GAP_PAGES:
             found[-1][1] = page
         else:
             found.append([page, page])
-    return [(first * _PAGE, (last - first + 1) * _PAGE) for first, last in found]
+    return [word for first, last in found for word in (first * _PAGE, (last - first + 1) * _PAGE)]

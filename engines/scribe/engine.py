@@ -70,12 +70,13 @@ class Scribe:
         # A pool of threads does not survive the fork.
         cv2.setNumThreads(0)
         from engines.documents import specimen
-        from engines.scribe import detector, orientation
+        from engines.scribe import detector, orientation, session
         from engines.scribe.recogniser.reader import Recogniser
         from engines.scribe.wordinator.buckets import Buckets
 
         self._buckets = Buckets.load(WEIGHTS)
         with _native_messages_dropped():
+            session.import_tensorflow()
             self._recogniser = Recogniser.load(self._weights)
             if self._upright:
                 self._voters = orientation.Voters.load(TURN_WEIGHTS)

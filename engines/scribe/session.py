@@ -6,10 +6,27 @@ fork must be made here: another's thread pools would be shared, and the child wo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+_DONE_WITHOUT = ("h5py", "scipy")
+"""What TensorFlow imports where it is installed, for what no graph needs: a fork copies each library's mappings."""
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow as it is where those are not installed."""
+    hidden = [name for name in _DONE_WITHOUT if name not in sys.modules]
+    # The import system's sign for a module that is not to be found.
+    sys.modules.update(dict.fromkeys(hidden, cast(ModuleType, None)))
+    try:
+        import tensorflow as tf  # noqa: F401
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def callable_graph(definition: tf.compat.v1.GraphDef, given: str, wanted: str) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 from jail.environment import zygote_environment
 
@@ -85,3 +88,36 @@ def test_the_heap_is_sound_when_its_free_memory_begins_with_a_page() -> None:
     )
     assert not done.stderr
     assert int(done.stdout) == 0
+
+
+KEPT = """
+import mmap
+from jail import heap
+
+SIZE = 32 << 20
+full, sparse = (mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for _ in range(2))
+full[:: mmap.PAGESIZE] = b"1" * (SIZE // mmap.PAGESIZE)
+sparse[:: 1 << 20] = b"1" * (SIZE >> 20)
+
+
+def huge_and_there():
+    with open("/proc/self/smaps_rollup") as lines:
+        fields = dict(line.split(":") for line in list(lines)[1:])
+    return [int(fields[name].split()[0]) for name in ("AnonHugePages", "Rss")]
+
+
+before = huge_and_there()
+heap.make_room(64 << 20)
+print(*(now - then for now, then in zip(huge_and_there(), before)))
+"""
+
+
+def test_what_is_kept_moves_into_huge_pages_where_it_fills_them() -> None:
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 1):
+        pytest.skip("MADV_COLLAPSE, Linux 6.1, is missing")
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT], env=zygote_environment({}), capture_output=True, text=True, check=True
+    )
+    huge_kb, there_kb = map(int, done.stdout.split())
+    assert huge_kb >= 24 << 10
+    assert there_kb < 8 << 10

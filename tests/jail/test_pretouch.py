@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import subprocess
 import sys
+from array import array
 
+from jail import syscalls
 from jail.environment import zygote_environment
 from jail.pool import Pool
 from jail.result import Status
@@ -38,7 +41,7 @@ for touches in (False, True):
         print(faults_of_work(), flush=True)
         os._exit(0)
     os.wait()
-print(sum(length for _, length in footprint.written))
+print(sum(footprint.written[1::2]))
 """
 
 
@@ -61,3 +64,21 @@ async def test_only_the_first_cells_rehearse(pool: Pool) -> None:
         marks.append(mark)
     assert marks[0] == b"True"
     assert marks[-1] == b"False"
+
+
+def test_a_range_that_is_gone_keeps_no_other_from_being_filled() -> None:
+    pages = 3 * syscalls.MOST_AT_ONCE
+    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        view = ctypes.c_char.from_buffer(memory)
+        first = ctypes.addressof(view)
+        del view
+        gone = first + (2 << 40)
+        places = [first + page * mmap.PAGESIZE for page in range(0, pages, 2)]
+        places.insert(syscalls.MOST_AT_ONCE + 7, gone)
+        syscalls.advise(
+            array("Q", [w for place in places for w in (place, mmap.PAGESIZE)]), syscalls.MADV_POPULATE_WRITE
+        )
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            pagemap.seek(first // mmap.PAGESIZE * 8)
+            entries = array("Q", pagemap.read(pages * 8))
+    assert [entry >> 63 for entry in entries] == [1, 0] * (pages // 2)
