@@ -147,15 +147,19 @@ class Callers:
         self._call = channel.unary_unary(_METHOD, request_serializer=None, response_deserializer=None)
         self._deadline_s = deadline_s
 
-    async def closed(self, at_once: int, seconds: float) -> Outcome:
-        """``at_once`` callers, each with its next request as soon as the last has ended, or when it is told to."""
+    async def closed(self, at_once: int, seconds: float, *, heeding: bool = True) -> Outcome:
+        """``at_once`` callers, each with its next request as soon as the last has ended, or when it is told to.
+
+        Those that are not ``heeding`` come again at once, whatever they are told.
+        """
         requests, calls, started = itertools.cycle(self._requests), list[Call](), time.perf_counter()
 
         async def caller() -> None:
             while (due_s := time.perf_counter() - started) < seconds:
                 call = await self._one(next(requests), started, due_s)
                 calls.append(call)
-                await asyncio.sleep(call.back_in_s)
+                if heeding:
+                    await asyncio.sleep(call.back_in_s)
 
         await asyncio.gather(*(caller() for _ in range(at_once)))
         return outcome(calls, seconds)

@@ -6,6 +6,7 @@ peers     pages a second of Cloister and each peer, in turns; CPU and memory of 
 start     from `cloister serve` to the first answer, the disk warm
 cells     pages a second with two cells, and with one, in turns
 closed    more and more callers at a time
+heedless  callers who come again as soon as they are refused: what is answered, refusals held back and not
 open      more and more requests a second, past what the server can do: what is admitted, how long it takes
 memory    N busy cells beside N processes that each loaded the models
 
@@ -41,6 +42,7 @@ class Part(StrEnum):
     START = "start"
     CELLS = "cells"
     CLOSED = "closed"
+    HEEDLESS = "heedless"
     OPEN = "open"
     MEMORY = "memory"
 
@@ -101,20 +103,24 @@ class _Asked:
 
 async def _measured(part: Part, documents: Sequence[bytes], asked: _Asked) -> object:
     settings = asked.settings
+    found: object
     match part:
         case Part.PEERS:
             sides = await load_parts.beside_peers(documents, settings, asked.peers, asked.rounds, asked.price)
-            return {name: asdict(side) for name, side in sides.items()}
+            found = {name: asdict(side) for name, side in sides.items()}
         case Part.START:
-            return await asyncio.to_thread(load_parts.first_answers, documents[0], settings, asked.rounds)
+            found = await asyncio.to_thread(load_parts.first_answers, documents[0], settings, asked.rounds)
         case Part.CELLS:
-            return asdict(await load_parts.one_and_two_cells(documents, settings, asked.rounds))
+            found = asdict(await load_parts.one_and_two_cells(documents, settings, asked.rounds))
         case Part.CLOSED:
-            return [asdict(step) for step in await load_parts.closed(documents, settings, asked.seconds, asked.price)]
+            found = [asdict(step) for step in await load_parts.closed(documents, settings, asked.seconds, asked.price)]
+        case Part.HEEDLESS:
+            found = asdict(await load_parts.heedless(documents, settings, asked.seconds, asked.rounds))
         case Part.OPEN:
-            return asdict(await load_parts.opened(documents, settings, asked.seconds, asked.deadline_s))
+            found = asdict(await load_parts.opened(documents, settings, asked.seconds, asked.deadline_s))
         case Part.MEMORY:
-            return [asdict(size) for size in await load_parts.memory(documents, settings, asked.seconds)]
+            found = [asdict(size) for size in await load_parts.memory(documents, settings, asked.seconds)]
+    return found
 
 
 def _documents(sets: list[Path] | None, limit: int) -> list[bytes]:

@@ -67,6 +67,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Heedless:
+    """Callers who come again as soon as they are refused, at a server that holds refusals back and at one that does
+    not, beside callers who come when they are told to. Pages a second that are answered, by round."""
+
+    at_once: int
+    heeding_per_s: list[float]
+    held_back_per_s: list[float]
+    at_once_per_s: list[float]
+    held_back_refused_per_s: float
+    at_once_refused_per_s: float
+    held_back_ratio: float
+    """Of what is answered to what heeding callers are."""
+    at_once_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """So much of the server's capacity, offered."""
 
@@ -162,6 +178,30 @@ async def closed(documents: Sequence[bytes], settings: Mapping[str, str], second
                     found = await side.closed(at_once, seconds)
                 steps.append(Step(at_once, found, _price(found.answered_per_s, cores, price), watch.uses))
     return steps
+
+
+async def heedless(documents: Sequence[bytes], settings: Mapping[str, str], seconds: float, rounds: int) -> Heedless:
+    """Two servers take turns."""
+    at_once = _CLOSED[-1]
+    found: dict[str, list[Outcome]] = {"heeding": [], "held back": [], "at once": []}
+    async with AsyncExitStack() as stack:
+        sides = {}
+        for name, more in (("held back", {}), ("at once", {"LIMITS__REFUSALS_PER_S": "0"})):
+            server = stack.enter_context(_server({**settings, **more}))
+            sides[name] = await stack.enter_async_context(callers(server.address, documents, deadline_s=_MOST_S))
+            await sides[name].once(1)
+        for _ in range(rounds):
+            found["heeding"].append(await sides["held back"].closed(at_once, seconds))
+            for name, side in sides.items():
+                found[name].append(await side.closed(at_once, seconds, heeding=False))
+    answered = {name: [each.answered_per_s for each in outcomes] for name, outcomes in found.items()}
+    refused = {
+        name: sum(each.ends.get(End.REFUSED.value, 0) for each in outcomes) / sum(each.seconds for each in outcomes)
+        for name, outcomes in found.items()
+    }
+    heeding, held_back, hammering = (answered[name] for name in found)
+    ratios = sum(held_back) / sum(heeding), sum(hammering) / sum(heeding)
+    return Heedless(at_once, heeding, held_back, hammering, refused["held back"], refused["at once"], *ratios)
 
 
 async def opened(documents: Sequence[bytes], settings: Mapping[str, str], seconds: float, deadline_s: float) -> Opened:

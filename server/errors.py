@@ -253,6 +253,11 @@ def made(reason: str, message: str) -> CloisterError:
     return _TYPES.get(reason, CloisterError)(reason, message, code=code)
 
 
+def bare(error: CloisterError) -> CloisterError:
+    """``error`` alone: without the frames that it came through, and all that they hold."""
+    return CloisterError(error.reason, error.message, error.metadata, error.retry_after_s, error.code)
+
+
 def status(error: CloisterError) -> status_pb2.Status:
     """The google.rpc.Status that says what ``error`` says."""
     details = [_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))]

@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from server.admission import Deadline
 from server.door import caller
-from server.errors import CloisterError, InternalError, OptionsError, OverloadedError, Reason, trailers
+from server.errors import CloisterError, InternalError, OptionsError, OverloadedError, Reason
 from server.hosts import EngineHost
 from server.lineup import Lineup
 from server.metrics import Metrics
@@ -104,7 +104,10 @@ class Calls:
 
     @asynccontextmanager
     async def surround(self, rpc: str, context: Context, limits: Limits) -> AsyncIterator[Call]:
-        """Everything that surrounds a call: its deadline, its end by shutdown, its log line, its error as a status."""
+        """Everything that surrounds a call: its deadline, its end by shutdown, its log line.
+
+        However it fails, it raises a `CloisterError`, unless its caller is gone.
+        """
         task = asyncio.current_task()
         assert task is not None, "an RPC runs in a task"
         deadline = Deadline.of_call(context.time_remaining(), limits.deadline_s, limits.deadline_cap_s)
@@ -146,7 +149,10 @@ class Calls:
             record.end(self._log)
             self._metrics.request(record)
         if error is not None:
-            await context.abort(error.code, error.message, trailers(error))
+            try:
+                raise error
+            finally:
+                del error  # by its frames it would hold all of the call, and they it, until a collection
 
 
 def shutting_down() -> OverloadedError:

@@ -15,6 +15,7 @@ from server.door import certificates
 from server.door.audit import audit
 from server.door.guard import Guard
 from server.door.interceptor import Door
+from server.door.refusals import Refusals
 from server.health import SERVICE_NAME, Health
 from server.queue import service as job_service
 from server.queue.service import JobService
@@ -55,7 +56,7 @@ async def listening(
         stack.callback(taken_down.close)
     places = len(settings.engines) * (settings.cells.busy + settings.limits.queue)
     server = grpc.aio.server(
-        interceptors=(Door(Guard(settings.authentication, log), taken_down),),
+        interceptors=(Door(Guard(settings.authentication, log), taken_down, Refusals(settings.limits.refusals_per_s)),),
         options=(
             ("grpc.max_receive_message_length", settings.limits.document_bytes + _MESSAGE_SLACK_BYTES),
             ("grpc.max_send_message_length", -1),

@@ -46,6 +46,9 @@ class Limits(Section):
     queue: Annotated[int, Field(ge=0)] = 8
     """requests of one engine that may wait for a cell; further ones are refused with QUEUE_FULL. Each waiting one holds
     its document in memory, and makes those after it wait longer"""
+    refusals_per_s: Annotated[float, Field(ge=0)] = 10.0
+    """refusals a second that callers of one host get at once; further ones are held back for up to a second, so that
+    callers who come again at once take less of the CPU; 0 to hold none back"""
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     """seconds a request may take when its caller sets no deadline"""
     deadline_cap_s: Annotated[float, Field(gt=0)] = 300.0

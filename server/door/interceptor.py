@@ -1,7 +1,8 @@
 """Stands before every service of a server: finds out who calls, and has it taken down.
 
 A caller that shows a bad credential, or none, is turned away before its document is looked at. Services learn who calls
-by `server.door.caller.current`.
+by `server.door.caller.current`. A `CloisterError` they raise becomes the call's status, which may be held back (see
+`server.door.refusals`); nothing of the document is held with it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from server.door.audit import Audit, Entry
 from server.door.caller import ANY_TENANT, Caller, Credential, enter
 from server.door.guard import Guard
-from server.errors import CloisterError, CredentialError, received, trailers
+from server.door.refusals import Refusals
+from server.errors import CloisterError, CredentialError, OptionsError, Reason, bare, received, trailers
 from server.uploads import lingering
 
 # grpc.aio's own stubs leave request and response types open.
@@ -33,6 +35,7 @@ Serialize: TypeAlias = Callable[[Message], bytes] | None
 OPEN_SERVICES = ("grpc.health.v1.Health",)
 
 
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing from its stubs
 # Refused streams that are listened to a little longer, each with a message in memory.
 _MOST_LINGERING = 8
 
@@ -40,9 +43,10 @@ _MOST_LINGERING = 8
 class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
     """For `grpc.aio.server`. All but `OPEN_SERVICES` are behind it, those that are added later too."""
 
-    def __init__(self, guard: Guard, audit: Audit | None) -> None:
+    def __init__(self, guard: Guard, audit: Audit | None, refusals: Refusals) -> None:
         self._guard = guard
         self._audit = audit
+        self._refusals = refusals
         self._lingering = 0
 
     async def intercept_service(  # type: ignore[override]  # its stubs have it return no handler's type
@@ -71,6 +75,8 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             return None
 
         kind, behaviour = _behaviour(handler)
+        # gRPC would keep a single request until the call's end, as it came and parsed. It is the same on the wire.
+        single = handler.unary_unary is not None
         if inspect.isasyncgenfunction(behaviour):
 
             async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
@@ -83,13 +89,21 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             admitted: Behaviour = generate
         elif inspect.iscoroutinefunction(behaviour):
 
-            async def answer(request: Any, context: Context) -> Any:
+            async def answer(requests: AsyncIterator[Any], context: Context) -> Any:
                 with record.taken_down(context):
-                    if (refusal := admit(context)) is not None:
-                        await _abort(context, refusal)
-                    return await behaviour(request, context)
+                    if (stranger := admit(context)) is not None:
+                        await _abort(context, stranger)
+                    try:
+                        # The request has no name here: a call that is held back must not hold its document.
+                        return await behaviour(await _only(context) if single else requests, context)
+                    except CloisterError as raised:
+                        refusal = bare(raised)
+                    await self._refusals.pace(refusal, context.peer(), context.time_remaining())
+                    return await _abort(context, refusal)
 
             admitted = answer
+            if single:
+                kind = grpc.stream_unary_rpc_method_handler
         else:
             raise TypeError(f"{record.method} is no method of asyncio's, and none other can be behind the door")
         return kind(
@@ -214,5 +228,17 @@ def _behaviour(handler: Handler) -> tuple[Callable[..., Handler], Behaviour]:
     raise TypeError("a handler serves one kind of call")
 
 
-async def _abort(context: Context, error: CloisterError) -> None:
+async def _only(context: Context) -> Any:
+    """The request of a call that has one. Raises `OptionsError` where none comes that could be read."""
+    try:
+        # Not through gRPC's iterator, which keeps what it gave last.
+        request = await context.read()
+    except DecodeError:
+        request = _EOF
+    if request is _EOF:
+        raise OptionsError(Reason.INVALID_OPTIONS, "the call's message is not what this RPC takes, or there is none")
+    return request
+
+
+async def _abort(context: Context, error: CloisterError) -> NoReturn:
     await context.abort(error.code, error.message, trailers(error))
