@@ -10,8 +10,8 @@ from engines.documents.upright import Box
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <alto xmlns="http://www.loc.gov/standards/alto/ns-v4#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" \
-xsi:schemaLocation="http://www.loc.gov/standards/alto/ns-v4# https://www.loc.gov/standards/alto/v4/alto-4-4.xsd" \
-SCHEMAVERSION="4.4">
+xsi:schemaLocation="http://www.loc.gov/standards/alto/ns-v4# https://www.loc.gov/standards/alto/v4/alto-4-3.xsd" \
+SCHEMAVERSION="4.3">
 <Description>
 <MeasurementUnit>pixel</MeasurementUnit>
 <Processing ID="reading">
