@@ -1,6 +1,6 @@
 """How often pages are brought upright, and how often upright ones are turned, beside Tesseract's OSD in the same run.
 
-``python -m bench.orientation [--set DIR] [--limit N] [--made N] [--made-turned N] [--osd-made N] [--json]``
+``python -m bench.orientation [--set DIR] [--limit N] [--made N] [--made-from N] [--made-turned N] [--no-osd] [--tell]``
 
 Real pages are shown in all four turns, made ones upright and some in one other turn. They are of fonts that the net was
 never trained with (``engines/scribe/orientation/training/writing.py``; they need the training extra, its fonts and
@@ -100,24 +100,27 @@ def main(  # noqa: PLR0917
     sets: Annotated[list[Path] | None, typer.Option("--set", help="a folder of pages; all known ones if none")] = None,
     limit: Annotated[int | None, typer.Option(help="pages of each set")] = None,
     made: Annotated[int, typer.Option(help="made pages")] = 3000,
+    made_from: Annotated[int, typer.Option(help="the first made page, to count them in pieces")] = 0,
     made_turned: Annotated[int, typer.Option(help="made pages that are shown turned too")] = 700,
     osd_made: Annotated[int, typer.Option(help="made pages that OSD is shown too; it is slow")] = 100,
+    osd: Annotated[bool, typer.Option("--osd/--no-osd", help="ask OSD too")] = True,
     tell: Annotated[bool, typer.Option("--tell", help="name the pages that were wrong")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Count right answers and upright pages turned."""
     programs: dict[str, Ask] = {"cloister": _cloister()}
-    osd = _osd()
-    if osd is None:
-        print("no OSD here: pip install 'cloister[tesseract]', and Debian's tesseract-ocr-osd", file=sys.stderr)
-    else:
-        programs["osd"] = osd
+    if osd:
+        if (peer := _osd()) is None:
+            print("no OSD here: pip install 'cloister[tesseract]', and Debian's tesseract-ocr-osd", file=sys.stderr)
+        else:
+            programs["osd"] = peer
     results: dict[str, dict[str, dict[str, float | int]]] = {}
     for folder in _known_sets() if sets is None else sets:
         tallies = _count(_real(folder, limit), programs, None)
         _show(folder.name, tallies, results, tell=tell, as_json=as_json)
     if made:
-        _show("made", _count(_made(made, made_turned), programs, osd_made), results, tell=tell, as_json=as_json)
+        tallies = _count(_made(made_from, made, made_turned), programs, osd_made)
+        _show("made", tallies, results, tell=tell, as_json=as_json)
     if as_json:
         json.dump(results, sys.stdout, indent=2)
         print()
@@ -178,11 +181,12 @@ def _real(folder: Path, limit: int | None) -> Iterator[Shown]:
             yield Shown(truth.image.name, _turned(page, quarters), wanted, len(truth.words))
 
 
-def _made(count: int, turned: int) -> Iterator[Shown]:
+def _made(first: int, count: int, turned: int) -> Iterator[Shown]:
+    """Pages ``first`` and on, ``count`` of them; those below ``turned`` in another turn too."""
     from engines.scribe.orientation.training.data import SEED, maker
 
     makes = maker(held=True)
-    for number in range(count):
+    for number in range(first, first + count):
         made = makes.make(np.random.default_rng([SEED, 2, number]))
         page = Page(np.broadcast_to(made.grey[:, :, None], (*made.grey.shape, 3)))
         name = f"{number} {made.layout}, {made.look}"
@@ -224,7 +228,8 @@ def _cloister() -> Ask:
         spent_s = time.process_time() - started
         # What comes next is detection and reading, which a page takes anyhow. How it reads, some of it tells.
         windows = seen.windows or detector.windows(seen.page)
-        readings = recogniser.read(windows.pixels[:: 1 + len(windows.pixels) // _READ])
+        # Those of a page that was judged are not asked for.
+        readings = [] if seen.windows else recogniser.read(windows.pixels[:: 1 + len(windows.pixels) // _READ])
         started = time.process_time()
         turn = orientation.reconsidered(page, seen, windows, readings, recogniser.read).turn
         return Answer(turn.degrees, turn.confidence, spent_s + time.process_time() - started)
