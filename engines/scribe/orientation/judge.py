@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from engines.scribe.windows import WIDTH, Reading, Windows
 
-FEW = 10
+FEW = 16
 """Windows that are read each way."""
 _SHOWN = WIDTH // 2 - 8
 """Columns of a window that are read: the net's narrow form, which takes half the time."""
 _LEAST = 40
 """Windows with fewer columns say little."""
 _STARKEST = 40
-"""They are taken from so many windows of the most contrast: on a grainy page most windows show grain."""
+"""They are taken from so many windows of the most contrast,"""
+_STARK = 0.65
+"""and of those that have this share of what the fifth starkest has: on a grainy page most windows show grain."""
 Read = Callable[[NDArray[np.uint8]], list[Reading]]
 
 
@@ -28,7 +30,9 @@ def sample(windows: Windows) -> NDArray[np.uint8]:
     if not len(places):
         places = np.arange(len(windows.width))
     contrast = np.array([windows.pixels[place, :, : windows.width[place]].std() for place in places])
-    places = np.sort(places[np.argsort(-contrast, kind="stable")[:_STARKEST]])
+    starkest = np.argsort(-contrast, kind="stable")[:_STARKEST]
+    least = _STARK * contrast[starkest[min(4, len(starkest) - 1)]]
+    places = np.sort(places[starkest[contrast[starkest] >= least]])
     places = places[np.linspace(0, len(places) - 1, min(FEW, len(places))).astype(np.intp)]
     cut = windows.pixels[places].copy()
     cut[:, :, _SHOWN:] = np.median(cut, axis=(1, 2)).astype(np.uint8)[:, None, None]
@@ -44,7 +48,11 @@ def overturned(cut: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def legibility(readings: Sequence[Reading]) -> float:
-    """0 to 1: how surely windows read; a letter alone, which noise often looks like, counts for nothing."""
+    """0 to 1: how sure the surer half of some readings is, as the rest may be of no text at all.
+
+    A letter alone, which noise often looks like, counts for nothing.
+    """
     if not readings:
         return 0.0
-    return float(np.mean([reading.confidence if len(reading.text) > 1 else 0.0 for reading in readings]))
+    sure = sorted(reading.confidence if len(reading.text) > 1 else 0.0 for reading in readings)
+    return float(np.mean(sure[len(sure) // 2 :]))

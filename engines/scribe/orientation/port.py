@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 CONVOLUTIONS = (
     # channels, kernel, stride; each padded by half its kernel, with BatchNorm and ReLU. 64 x 64 in, 8 x 8 out
-    (16, 5, 2),
-    (24, 3, 2),
-    (40, 3, 1),
-    (56, 3, 2),
-    (80, 3, 1),
-    (96, 3, 1),
+    (24, 5, 2),
+    (32, 3, 2),
+    (48, 3, 1),
+    (72, 3, 2),
+    (112, 3, 1),
+    (128, 3, 1),
 )
 TURNS = 4
 LEAST_DEVIATION = 6.0

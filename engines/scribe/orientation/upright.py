@@ -1,4 +1,4 @@
-"""Upright pages: by the net where it is sure, by its and the recogniser's common voice where it is not."""
+"""Upright pages: by the net where it is sure, by what it and the recogniser say together where it is not."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ SURE_UPRIGHT = 0.95
 needs none where it is `CLEAR`."""
 PLAUSIBLE = 0.02
 """The judge is not asked about turns that the net thinks less likely than this."""
-WEIGHT = 10.0
-"""What a page's words say against what the net says: 0.1 of mean confidence is worth a factor of e."""
+WEIGHT = 30.0
+"""What a page's words say against what the net says: 0.03 of mean confidence is worth a factor of e."""
+DOUBT = 0.05
+"""A page is left as it is while, all told, it may be upright with this probability."""
 MARGIN = 0.1
-"""A turned page must read better than it does upright by so much mean confidence, whatever the net says."""
-ILLEGIBLE = 0.1
-"""Words that read no better than this, whichever way up, say nothing: then the net must be `SURE_TURNED`."""
-SURE_TURNED = 0.999
-READS_BADLY = 0.4
+"""A page that the net was sure of is turned over if it reads better so by this much mean confidence."""
+READS_BADLY = 0.5
 """A page whose words read no better than this may be upside down, however sure the net was that it is not."""
 
 Detect = Callable[[Page], Windows]
@@ -46,7 +45,7 @@ def upright(page: Page, voters: Voters, detect: Detect, read: Read) -> Upright:
     """Turn a page that lies on its side or upside down. One that seems upright, or may be, is left as it is.
 
     First do no harm: most pages are upright, and to turn one of them is worse than to miss a turned one. So where the
-    net is not clear, a page is turned only if its words read better that way.
+    net is not clear, its words are asked too, and a page is turned only if upright is all but ruled out.
     """
     votes = voters.votes(channel(page))
     if votes.probability >= (CLEAR if votes.quarters else SURE_UPRIGHT):
@@ -69,17 +68,12 @@ def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read:
             shown = sample(found[likelier])
             legible[likelier] = legibility(read(shown))
             legible[other] = legibility(read(overturned(shown)))
-    likely, least = PLAUSIBLE, legible[0] + MARGIN
-    if max(legible.values()) <= ILLEGIBLE:
-        likely, least = SURE_TURNED, 0.0
-    weighed = {
-        quarters: float(np.log(probabilities[quarters])) + WEIGHT * legible[quarters]
-        for quarters in legible
-        if quarters == 0 or (probabilities[quarters] >= likely and legible[quarters] >= least)
-    }
-    best = max(weighed, key=lambda quarters: weighed[quarters])
-    shares = np.exp(np.array(list(weighed.values())) - weighed[best])
-    return _turned(page, best, float(1 / shares.sum()), found.get(best))
+    weighed = {quarters: float(np.log(probabilities[quarters])) + WEIGHT * legible[quarters] for quarters in legible}
+    most = max(weighed.values())
+    total = sum(np.exp(weight - most) for weight in weighed.values())
+    chances = {quarters: float(np.exp(weight - most) / total) for quarters, weight in weighed.items()}
+    best = 0 if chances[0] >= DOUBT else max(chances, key=lambda quarters: chances[quarters])
+    return _turned(page, best, chances[best], found.get(best))
 
 
 def reconsidered(page: Page, seen: Upright, windows: Windows, readings: Sequence[Reading], read: Read) -> Upright:

@@ -15,9 +15,9 @@ from engines.scribe.orientation import port
 from engines.scribe.orientation.crops import SIDE, Grey, batches
 from engines.scribe.session import callable_graph
 
-BATCH = 16
+BATCH = 8
 """Crops that are looked at together; after each batch the page may be clear enough."""
-CLEAR = 0.99999
+CLEAR = 0.999
 """A page whose likeliest turn has this probability needs no more crops."""
 UPRIGHT = 0.9
 """Share of pages that come upright; the rest is even among the other turns."""

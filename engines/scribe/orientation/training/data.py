@@ -25,7 +25,7 @@ SEED = 61
 FOLDER = RUNS / "orientation"
 PAGES = 200
 """Pages of a shard."""
-CROPS = 32
+CROPS = 24
 """Crops kept of a page at most: more of one page teach little."""
 HELD_PAGES = 400
 

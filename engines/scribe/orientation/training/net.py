@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ class TurnNet(nn.Module):
         return logits
 
 
-def turned(upright: Tensor) -> tuple[Tensor, Tensor]:
-    """Crops (n, h, w) in all four turns, (4 n, h, w), and how many quarters clockwise each was turned, (4 n,)."""
-    turns = [torch.rot90(upright, -quarters, (1, 2)) for quarters in range(TURNS)]
-    return torch.cat(turns), torch.arange(TURNS).repeat_interleave(len(upright))
+def turned(upright: Tensor, turns: Sequence[int] = range(TURNS)) -> tuple[Tensor, Tensor]:
+    """Crops (n, h, w) in each of some ``turns``, and how many quarters clockwise each was turned."""
+    shown = [torch.rot90(upright, -quarters, (1, 2)) for quarters in turns]
+    return torch.cat(shown), torch.tensor(list(turns)).repeat_interleave(len(upright))

@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -33,9 +34,9 @@ class Settings:
     """How the net is trained."""
 
     seed: int = 5
-    batch: int = 48
-    """Upright crops of a batch; the net sees each in all four turns."""
-    steps: int = 3000
+    batch: int = 96
+    """Upright crops of a batch; the net sees each in two turns that are each other's opposite."""
+    steps: int = 3600
     peak_rate: float = 3e-3
     warmup: int = 100
     weight_decay: float = 0.02
@@ -43,8 +44,16 @@ class Settings:
     smoothing: float = 0.02
     inverted: float = 0.08
     """Share of crops shown white on black."""
+    grainy: float = 0.3
+    """Share of crops shown with more grain than they have."""
+    stretch: float = 0.1
+    """Deviation of how much crops are stretched, each way, and slanted, as faces that were not seen would be."""
     threads: int = 1
-    evaluate_every: int = 250
+    evaluate_every: int = 400
+
+    def grain(self, rng: np.random.Generator, contrast: float) -> float:
+        """Deviation of the grain for a crop of this ``contrast``, in grey levels; most have none."""
+        return contrast * float(rng.uniform(0, 0.8)) if rng.random() < self.grainy else 0.0
 
 
 class Shards:
@@ -70,10 +79,18 @@ class Shards:
         return np.stack([self._list[shard][rng.integers(len(self._list[shard]))] for shard in which])
 
 
-def augmented(rng: np.random.Generator, crops: NDArray[np.uint8], inverted: float) -> NDArray[np.uint8]:
-    """Some white on black; contrast needs nothing, the net takes it out."""
-    out = crops.copy()
-    flip = rng.random(len(out)) < inverted
+def augmented(rng: np.random.Generator, crops: NDArray[np.uint8], settings: Settings) -> NDArray[np.uint8]:
+    """Crops stretched and slanted, some grainy, some white on black; contrast needs nothing, the net takes it out."""
+    out = np.empty_like(crops)
+    middle = (crops.shape[1] - 1) / 2
+    for i, crop in enumerate(crops):
+        wide, tall, slant = rng.normal(0, settings.stretch, 3)
+        matrix = np.array([[np.exp(wide), slant, 0], [0, np.exp(tall), 0]])
+        matrix[:, 2] = middle - matrix[:, :2].sum(axis=1) * middle
+        grain = settings.grain(rng, float(crop.std()))
+        moved = np.asarray(cv2.warpAffine(crop, matrix, crop.shape, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        out[i] = np.clip(moved + rng.normal(0, 1, crop.shape) * grain if grain else moved, 0, 255)
+    flip = rng.random(len(out)) < settings.inverted
     out[flip] = 255 - out[flip]
     return out
 
@@ -83,7 +100,7 @@ def score(net: nn.Module) -> dict[str, float]:
     """Shares right on held-back pages: of crops, and of pages by their crops' mean log-probability."""
     crops = torch.from_numpy(np.load(FOLDER / "held.npy"))
     counts = json.loads((FOLDER / "held.json").read_text())
-    first = crops[:: max(1, len(crops) // 4000)]
+    first = crops[:: max(1, len(crops) // 2000)]
     pixels, truth = turned(first)
     hits = torch.cat([net(part).argmax(1) for part in pixels.split(512)]) == truth
     logs = torch.cat([torch.log_softmax(net(part), 1) for part in crops.split(512)])
@@ -95,6 +112,7 @@ def score(net: nn.Module) -> dict[str, float]:
 def train(run: Path, settings: Settings, goal: str = "") -> None:
     """Train until ``settings.steps``, from the run's checkpoint where there is one; ``goal`` is for the notebook."""
     torch.set_num_threads(settings.threads)
+    cv2.setNumThreads(1)
     torch.manual_seed(settings.seed)
     net = TurnNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(net).eval()
@@ -128,7 +146,10 @@ def train(run: Path, settings: Settings, goal: str = "") -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate(settings.peak_rate, settings.warmup, settings.steps, step)
         rng = np.random.default_rng([settings.seed, step])
-        pixels, truth = turned(torch.from_numpy(augmented(rng, shards.draw(rng, settings.batch), settings.inverted)))
+        upright = torch.from_numpy(augmented(rng, shards.draw(rng, settings.batch), settings))
+        # Half of them upright and upside down, the other half on either side: every batch is even.
+        shown = [turned(half, (axis, axis + 2)) for axis, half in enumerate(upright.chunk(2))]
+        pixels, truth = torch.cat([crops for crops, _ in shown]), torch.cat([turns for _, turns in shown])
         loss = loss_of(net(pixels), truth)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -141,7 +162,7 @@ def train(run: Path, settings: Settings, goal: str = "") -> None:
             seconds = round(time.monotonic() - since, 1)
             entry = {
                 "step": step,
-                "loss": round(total / settings.evaluate_every, 4),
+                "loss": round(total / ((step - 1) % settings.evaluate_every + 1), 4),
                 "seconds": seconds,
                 "shards": len(shards),
                 **score(ema),

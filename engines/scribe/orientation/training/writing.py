@@ -14,6 +14,9 @@ from engines.scribe.training.fonts import Font, Fonts
 
 HELD_FAMILIES = 8
 """One font family in so many is kept for the pages that are counted on, and never trained with."""
+RARE = 0.25
+"""So many of the fonts that are trained with are rare ones, beyond those that come up by their share: pages to come are
+set in faces that nobody foresaw."""
 
 
 class RealLines:
@@ -44,6 +47,8 @@ class Writer:
 
     def font(self, rng: Rng, look: str | None = None) -> Font:
         """A font of the half, trained with or held, that this writer writes in."""
+        if look is None and not self._held and rng.random() < RARE:
+            look = "rare"
         for _ in range(200):
             font = self._fonts.draw(rng, look)
             if (zlib.crc32(font.family.encode()) % HELD_FAMILIES == 0) == self._held:

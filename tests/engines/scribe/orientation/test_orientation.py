@@ -22,7 +22,7 @@ from engines.scribe.grey import channel, greyed
 from engines.scribe.orientation import TurnWeightsError, Voters, judged, returned, turned, upright
 from engines.scribe.orientation.crops import MOST, SIDE, crops
 from engines.scribe.orientation.judge import FEW, legibility, overturned, sample
-from engines.scribe.orientation.upright import MARGIN
+from engines.scribe.orientation.upright import DOUBT, MARGIN
 from engines.scribe.orientation.votes import Votes, pooled
 from engines.scribe.recogniser.reader import Recogniser
 from engines.scribe.windows import HEIGHT, WIDTH, Reading, Windows
@@ -194,6 +194,13 @@ def test_a_turned_page_gives_the_same_crops_turned() -> None:
     assert crops(grey, 5).shape == (5, SIDE, SIDE)
 
 
+def test_a_far_finer_scan_gives_crops_of_letters_as_large() -> None:
+    grey = np.ascontiguousarray(letter()[:, :, 0])
+    fine = np.asarray(cv2.resize(grey, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC), np.uint8)
+    coarse, finer = (float((crops(page) < 128).mean()) for page in (grey, fine))
+    assert finer == pytest.approx(coarse, rel=0.15)
+
+
 def test_nothing_seen_means_upright_and_more_evidence_means_more_certainty() -> None:
     nothing = pooled(np.zeros(4), 3.0)
     assert nothing.argmax() == 0
@@ -262,10 +269,10 @@ def test_words_are_judged_where_most_windows_show_grain(recogniser: Recogniser) 
     assert upright > over + MARGIN
 
 
-def test_where_nothing_reads_the_net_must_be_surer(recogniser: Recogniser) -> None:
+def test_where_nothing_reads_the_net_must_rule_out_that_the_page_is_upright(recogniser: Recogniser) -> None:
     page = Page(np.asarray(cv2.GaussianBlur(letter(), (0, 0), 9), np.uint8))
-    for turned_by, wanted in ((0.99, 0), (0.9995, 180)):
-        doubtful = np.array([(1 - turned_by) / 2, 0.0, turned_by, (1 - turned_by) / 2]).clip(1e-9)
+    for upright_by, wanted in ((2 * DOUBT, 0), (DOUBT / 2, 180)):
+        doubtful = np.array([upright_by, 1e-9, 1 - upright_by, 1e-9])
         assert judged(page, doubtful, detector.windows, recogniser.read).turn.degrees == wanted
 
 
