@@ -10,8 +10,9 @@ from engines.api import Page
 from engines.scribe.detector.fit import Lines, skew
 from engines.scribe.detector.lines import lines
 from engines.scribe.detector.order import reading_order
+from engines.scribe.detector.pyramid import Pyramid
 from engines.scribe.detector.regions import regions
-from engines.scribe.detector.strips import Pyramid, cuts, ink_columns, middle_grey, rails, strip
+from engines.scribe.detector.strips import cuts, ink_columns, middle_grey, rails, strip
 from engines.scribe.grey import channel
 from engines.scribe.windows import HEIGHT, WIDTH, Windows
 
@@ -24,8 +25,8 @@ MIN_AREA = 1_400_000
 def windows(page: Page) -> Windows:
     """The windows of a page, in reading order. Any page has an answer, an empty one zero windows."""
     grey = channel(page)
-    found, scale = find_lines(grey)
     pyramid = Pyramid(grey)
+    found, scale = find_lines(pyramid)
     rail_of = rails(found, scale, grey.shape)
     pieces: list[NDArray[np.uint8]] = []
     line: list[int] = []
@@ -50,25 +51,29 @@ def windows(page: Page) -> Windows:
     )
 
 
-def find_lines(grey: NDArray[np.uint8]) -> tuple[Lines, float]:
+def find_lines(page: Pyramid) -> tuple[Lines, float]:
     """Lines of a grey page in reading order, in px of the copy searched, and px of the page per px of the copy."""
-    grey, scale = working_copy(grey)
+    grey, scale = working_copy(page)
     found = lines(regions(grey))
     y = found.base - found.rise
     boxes = np.stack([found.start, y, found.end, found.base + found.drop], axis=1)
     return found.take(reading_order(boxes, skew(found))), scale
 
 
-def working_copy(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+def working_copy(page: Pyramid) -> tuple[NDArray[np.uint8], float]:
     """The copy of a grey page that is searched, and px of the page per px of the copy."""
-    height, width = grey.shape
+    grey, part = page.level(0)
+    area = grey.size
     scale = 1.0
-    if height * width > MAX_AREA:
-        scale = (height * width / MAX_AREA) ** 0.5
-    elif height * width < MIN_AREA:
-        scale = max(0.5, (height * width / MIN_AREA) ** 0.5)
-    if scale != 1.0:
-        size = (max(1, round(width / scale)), max(1, round(height / scale)))
-        how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+    if area > MAX_AREA:
+        scale = (area / MAX_AREA) ** 0.5
+        grey, part = page.level(int(np.log2(scale)))
+    elif area < MIN_AREA:
+        scale = max(0.5, (area / MIN_AREA) ** 0.5)
+    if scale * part != 1.0:
+        height, width = grey.shape
+        size = (max(1, round(width / (scale * part))), max(1, round(height / (scale * part))))
+        # The rest is less than a half: linear interpolation leaves no pixel unseen.
+        how = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_CUBIC
         grey = np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
     return grey, scale

@@ -35,15 +35,16 @@ def candidates(found: Regions) -> Lines:
     upper, lower = stacked(found[dots], usual)
     colons = united(found[dots[upper]], found[dots[lower]])
     letter[dots[upper]] = letter[dots[lower]] = narrow[dots[upper]] = narrow[dots[lower]] = False
-    letters = np.concatenate([found[letter], colons])
-    label, fitted, slope = _chains(letters)
+    letters, label = _chained(found[letter], colons)
+    slope = skew(fit(letters, label, skew=None))
+    fitted = fit(letters, label, skew=slope)
     dots = np.flatnonzero((height < 0.6 * usual) & narrow)
     upper, lower = stacked(found[dots], usual, LIKELY)
-    chosen, grown = on_rows(united(found[dots[upper]], found[dots[lower]]), fitted)
-    if len(grown):
+    chosen, on_row = on_rows(united(found[dots[upper]], found[dots[lower]]), fitted)
+    if len(on_row):
         letter[dots[upper[chosen]]] = letter[dots[lower[chosen]]] = False
-        letters = np.concatenate([found[letter], colons, grown])
-        label, fitted, slope = _chains(letters)
+        letters, label = _chained(found[letter], colons, on_row)
+        fitted = fit(letters, label, skew=slope)
     for _ in range(JOININGS):
         label = joined(fitted)[label]
         _, label = np.unique(label, return_inverse=True)
@@ -51,8 +52,8 @@ def candidates(found: Regions) -> Lines:
     return with_marks(fitted, found[~letter])
 
 
-def _chains(letters: Regions) -> tuple[Indices, Lines, float]:
-    """The chains of letters: each letter's label, their baselines, and the page's slope."""
+def _chained(*parts: Regions) -> tuple[Regions, Indices]:
+    """Letters of several kinds, and the number of each one's chain."""
+    letters = np.concatenate(parts)
     _, label = np.unique(chained(letters), return_inverse=True)
-    slope = skew(fit(letters, label, skew=None))
-    return label, fit(letters, label, skew=slope), slope
+    return letters, label

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.detector.fit import Lines
+from engines.scribe.detector.pyramid import Pyramid
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails
 
 MARGIN = 0.15
@@ -19,25 +20,12 @@ RULED = 0.75
 """Rows of a strip that are dark over more of their length than this are no row of letters."""
 STRAIGHT = 0.3
 """Rails that leave a straight line by less than this, px, are cut in one affine step."""
+RULED = 0.75
+"""Rows of a strip that are dark over more of their length than this are no row of letters."""
+STRAIGHT = 0.3
+"""Rails that leave a straight line by less than this, px, are cut in one affine step."""
 MAX_SHRINK = 1.5
 """Strips that would shrink more than this are cut from a smaller copy of the page, so that no pixel goes unseen."""
-
-
-class Pyramid:
-    """A grey page and its halves, each made when first asked for."""
-
-    def __init__(self, grey: NDArray[np.uint8]) -> None:
-        self._levels = [grey]
-
-    def level(self, shrink: float) -> tuple[NDArray[np.uint8], float]:
-        """The page at the scale from which a cut that shrinks by ``shrink`` sees every pixel, and that scale."""
-        depth = max(0, int(np.ceil(np.log2(max(shrink, 1e-6) / MAX_SHRINK))))
-        while len(self._levels) <= depth and min(self._levels[-1].shape) >= 2:
-            last = self._levels[-1]
-            half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
-            self._levels.append(np.asarray(cv2.resize(last, half, interpolation=cv2.INTER_AREA), np.uint8))
-        depth = min(depth, len(self._levels) - 1)
-        return self._levels[depth], self._levels[depth].shape[1] / self._levels[0].shape[1]
 
 
 def rails(line: Lines, scale: float, shape: tuple[int, ...]) -> list[Rails]:
@@ -79,7 +67,7 @@ def rails(line: Lines, scale: float, shape: tuple[int, ...]) -> list[Rails]:
 def strip(pyramid: Pyramid, rail: Rails) -> NDArray[np.uint8]:
     """What lies between the rails, uint8 (HEIGHT, columns), dark on light."""
     height = float(np.hypot(*(rail.bottom[0] - rail.top[0])))
-    page, scale = pyramid.level(height / HEIGHT)
+    page, scale = pyramid.shrunk(height / HEIGHT)
     if _straight(rail.top) and _straight(rail.bottom):
         span = (len(rail.top) - 1) * STEP
         along = (rail.top[-1] - rail.top[0]) * (scale / span)
