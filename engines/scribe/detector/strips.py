@@ -92,8 +92,8 @@ def strip(pyramid: Pyramid, rail: Rails) -> NDArray[np.uint8]:
 
 def _straight(points: NDArray[np.float32]) -> bool:
     """True where points that are evenly spaced lie on a line, within a fraction of a px."""
-    even = np.linspace(points[0], points[-1], len(points))
-    return bool(np.abs(points - even).max() < STRAIGHT)
+    part = np.arange(len(points), dtype=np.float32)[:, None] / np.float32(len(points) - 1)
+    return bool(np.abs(points - points[0] - (points[-1] - points[0]) * part).max() < STRAIGHT)
 
 
 def middle_grey(pixels: NDArray[np.uint8]) -> int:
@@ -112,7 +112,7 @@ def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
     core = cut[3:-3]
     ground = _quantile(core[::2, ::3], 0.7)
     dark = core < ground - 0.35 * (ground - int(core.min(initial=255)))
-    ruled = dark.mean(axis=1) > RULED
+    ruled = dark.sum(axis=1) > RULED * dark.shape[1]
     if ruled.any() and dark[~ruled].any():
         ruled[1:] |= ruled[:-1].copy()
         ruled[:-1] |= ruled[1:].copy()

@@ -33,6 +33,7 @@ LEAST_AT_SEAM = 4.0
 """but not one of fewer columns."""
 CLOSING = frozenset(".,;:!?)]}”’»…")
 OPENING = frozenset("([{“‘«„")
+_MARKS = CLOSING | OPENING
 NEAR = 0.8
 """A mark of those two kinds that stands alone belongs to the word beside it where the gap is less than this part of the
 usual gap between the line's words: old prints set spaces before marks, but thin ones."""
@@ -64,8 +65,8 @@ def breaks(
     usual, pitch = np.sort(width[inside]), np.sort((columns[1:] - columns[:-1])[inside])
     wide = float(usual[len(usual) * 3 // 4]) if len(usual) >= 3 else 0.12 * HEIGHT
     step = float(pitch[len(pitch) // 2]) if len(pitch) >= 3 else 0.45 * HEIGHT
-    spaces = width[seen]
-    middle = float(np.median(spaces)) if len(spaces) else 0.0
+    spaces = np.sort(width[seen])
+    middle = float(spaces[(len(spaces) - 1) // 2] + spaces[len(spaces) // 2]) / 2 if len(spaces) else 0.0
     space = (middle * len(spaces) + SPACE * step) / (len(spaces) + 1)
     at_least = min(ALWAYS, max(OVER_LETTERS * max(wide, 2.0), OVER_PITCH * step))
     mark = np.array([not strip.text[i].isalnum() for i in letters], np.bool_)
@@ -91,6 +92,8 @@ def _near_marks(text: list[str], apart: NDArray[np.bool_], width: NDArray[np.flo
     """Where a mark was set apart from the word it belongs to."""
     places = np.flatnonzero(apart).tolist()
     starts, ends = [0, *(place + 1 for place in places)], [*places, len(text) - 1]
+    if not any(text[start] in _MARKS for start in starts):
+        return
     tokens = [frozenset(text[start : end + 1]) for start, end in zip(starts, ends, strict=True)]
     marks = [token <= CLOSING or token <= OPENING for token in tokens]
     usual = [width[place] for i, place in enumerate(places) if not marks[i] and not marks[i + 1]]
