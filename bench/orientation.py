@@ -45,7 +45,7 @@ SENT_TURNED = {
 _SURE = 14.0
 _LIMITS = decode.Limits(pixels=1 << 28, pages=1)
 
-_READ = 40
+_READ = 24
 """Windows of a page that are read to tell whether it reads badly, where the engine has read all."""
 
 

@@ -22,7 +22,7 @@ PLAUSIBLE = 0.02
 """The judge is not asked about turns that the net thinks less likely than this."""
 WEIGHT = 30.0
 """What a page's words say against what the net says: 0.03 of mean confidence is worth a factor of e."""
-DOUBT = 0.05
+DOUBT = 0.001
 """A page is left as it is while, all told, it may be upright with this probability."""
 MARGIN = 0.1
 """A page that the net was sure of is turned over if it reads better so by this much mean confidence."""

@@ -17,7 +17,7 @@ from engines.scribe.session import callable_graph
 
 BATCH = 8
 """Crops that are looked at together; after each batch the page may be clear enough."""
-CLEAR = 0.999
+CLEAR = 0.9999
 """A page whose likeliest turn has this probability needs no more crops."""
 UPRIGHT = 0.9
 """Share of pages that come upright; the rest is even among the other turns."""
