@@ -22,11 +22,11 @@ struct Output {
 };
 
 struct Search {
-    int width = 8;         // prefixes that live on from a step to the next
-    double least = 0.004;  // classes of lower probability are left out of a step
-    double margin = 12;    // nats that a prefix may lie behind the best one
-    double weight = 0;     // of the language model's nats
-    double bonus = 0;      // nats for each character, as the model makes long texts dear
+    int width;         // prefixes that live on from a step to the next
+    double least;  // classes of lower probability are left out of a step
+    double margin;    // nats that a prefix may lie behind the best one
+    double weight;     // of the language model's nats
+    double bonus;      // nats for each character, as the model makes long texts dear
 };
 
 class Beam {
