@@ -22,11 +22,11 @@ struct Output {
 };
 
 struct Search {
-    int width;         // prefixes that live on from a step to the next
-    double least;  // classes of lower probability are left out of a step
-    double margin;    // nats that a prefix may lie behind the best one
-    double weight;     // of the language model's nats
-    double bonus;      // nats for each character, as the model makes long texts dear
+    int width;      // prefixes that live on from a step to the next
+    double least;   // classes of lower probability are left out of a step
+    double margin;  // nats that a prefix may lie behind the best one
+    double weight;  // of the language model's nats
+    double bonus;   // nats for each character, as the model makes long texts dear
 };
 
 class Beam {
