@@ -96,13 +96,13 @@ def rules(rng: Rng, ink: Ink, top: float, bottom: float) -> Ink:
     unit = bottom - top
     ink = ink.copy()
     tone = rng.uniform(0.5, 1)
-    thick = max(1, round(unit * rng.uniform(0.02, 0.1)))
+    thick = max(1, round(unit * rng.uniform(0.02, 0.14)))
     roll = rng.random()
-    if roll < 0.5:
-        y = int(bottom + rng.uniform(0.02, 0.35) * unit)
+    if roll < 0.45:
+        y = int(bottom + rng.uniform(-0.04, 0.35) * unit)
         ink[y : y + thick, int(rng.uniform(0, 0.3) * w) if rng.random() < 0.3 else 0 :] = tone
-    elif roll < 0.72:
-        y = int(top - rng.uniform(0.06, 0.35) * unit)
+    elif roll < 0.7:
+        y = int(top - rng.uniform(-0.04, 0.35) * unit)
         ink[max(0, y - thick) : max(0, y)] = tone
     elif roll < 0.94:
         x = int(rng.uniform(0, 0.08) * unit) if rng.random() < 0.5 else w - 1 - int(rng.uniform(0, 0.2) * unit)
@@ -110,6 +110,22 @@ def rules(rng: Rng, ink: Ink, top: float, bottom: float) -> Ink:
     else:
         y = int(rng.uniform(top + 0.3 * unit, bottom))
         ink[y : y + max(1, thick // 2)] = np.maximum(ink[y : y + max(1, thick // 2)], tone)
+    return ink
+
+
+def scribble(rng: Rng, ink: Ink, unit: float) -> Ink:
+    """A pen's strokes through the print: part of a signature, a tick, a line drawn by hand."""
+    ink = ink.copy()
+    h, w = ink.shape
+    tone, thick = float(rng.uniform(0.4, 1)), max(1, round(unit * rng.uniform(0.02, 0.1)))
+    along = np.linspace(0, 1, 24)[:, None]
+    at = np.array([rng.uniform(0, w), rng.uniform(0, h)])
+    for _ in range(int(rng.integers(1, 4))):
+        bend = at + rng.normal(0, 1.5, 2) * unit
+        end = at + rng.normal(0, 2, 2) * unit
+        curve = (1 - along) ** 2 * at + 2 * along * (1 - along) * bend + along**2 * end
+        cv2.polylines(ink, [np.int32(np.round(curve))], False, tone, thick, cv2.LINE_AA)
+        at = end
     return ink
 
 
@@ -207,3 +223,13 @@ def bitonal(rng: Rng, ink: Ink, unit: float) -> Grey:
         flips = rng.random(ink.shape, np.float32)
         black ^= flips < rng.uniform(0.0003, 0.012)
     return np.where(black, 0, 255).astype(np.uint8)
+
+
+def shrunk(rng: Rng, image: Grey, unit: float) -> Grey:
+    """A scan kept at a fraction of its resolution, as archives do with faxes: a line is 8 to 15 px tall in it."""
+    scale = rng.uniform(8, 15) / unit
+    if scale >= 1:
+        return image
+    h, w = image.shape
+    small = cv2.resize(image, (max(4, round(w * scale)), max(4, round(h * scale))), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -74,12 +74,19 @@ def _ligatures(path: str) -> dict[str, str]:
 
 
 def line(  # noqa: PLR0912
-    rng: Rng, font: Font, text: str, *, height: float, neighbours: tuple[str, str], columns: int
+    rng: Rng,
+    font: Font,
+    text: str,
+    *,
+    height: float,
+    neighbours: tuple[str, str],
+    columns: int,
+    small: float | None = None,
 ) -> Line:
     """Draw ``text`` so that its ink box is about ``height`` px tall, with room of one height above and below.
 
     ``neighbours`` are the lines above and below, empty for none. ``columns``: px at most; characters beyond are not
-    drawn.
+    drawn. ``small``: the size of letters that do not begin a word, beside those that do: small capitals.
     """
     cap, x_height, depth = _heights(font.path)
     has_descender = any(c in "gjpqyQÇçþ,;()[]{}|/@$§µ¿„‚_" for c in text)
@@ -106,15 +113,17 @@ def line(  # noqa: PLR0912
     rows = baseline + round(below * size) + margin
     left = int(rng.uniform(0.1, 1.0) * size)
     edges = np.zeros((len(text), 2), np.float32)
-    pieces: list[tuple[float, str]] = []
+    pieces: list[tuple[float, str, ImageFont.FreeTypeFont]] = []
     x = float(left)
     space = max(face.getlength(" "), 0.2 * size)
-    if tracking or jitter:
+    if tracking or jitter or small:
+        lesser = _face(font.path, max(6, round(size * small))) if small else face
         for i, character in enumerate(text):
-            advance = space * gap if character == " " else face.getlength(character)
+            its = lesser if character.isalpha() and i and text[i - 1].isalpha() else face
+            advance = space * gap if character == " " else its.getlength(character)
             edges[i] = x, x + advance
             if character != " ":
-                pieces.append((x, character))
+                pieces.append((x, character, its))
             x += advance + tracking
     else:
         start = 0
@@ -124,7 +133,7 @@ def line(  # noqa: PLR0912
             for letters, sign in joined.items():
                 drawn = drawn.replace(letters, sign)
             length = face.getlength(drawn)
-            pieces.append((x, drawn))
+            pieces.append((x, drawn, face))
             end = x + length
             if word:
                 ends = np.cumsum([_advance(font.path, character) for character in word])
@@ -140,10 +149,10 @@ def line(  # noqa: PLR0912
     width = int(min(max(edges[:, 1].max() + size, size * 2), columns))
     image = Image.new("L", (width, rows), 0)
     draw = ImageDraw.Draw(image)
-    for position, piece in pieces:
+    for position, piece, its in pieces:
         if position < width:
             shift = rng.uniform(-jitter, jitter) if jitter else 0.0
-            draw.text((position, baseline + shift), piece, fill=255, font=face, anchor="ls")
+            draw.text((position, baseline + shift), piece, fill=255, font=its, anchor="ls")
     pitch = (cap + depth) * size * rng.uniform(1.02, 1.6)
     for neighbour, step in zip(neighbours, (-pitch, pitch), strict=True):
         if neighbour:

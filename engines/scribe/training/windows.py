@@ -58,6 +58,9 @@ class Maker:
             text = text.upper()
         if len(text) > _LONGEST:
             text = text[:_LONGEST].rsplit(" ", 1)[0]
+        small = rng.uniform(0.7, 0.88) if rng.random() < 0.035 else None
+        if small is not None:
+            text = text.upper()
         if not font.draws(text):
             return None
         # Lines of a page: most are 20 to 50 px tall at 200 to 300 dpi; screens and photos from afar go down to 9 px.
@@ -73,7 +76,9 @@ class Maker:
         strip = height * (1 + margin_top + margin_bottom)
         columns = int(WIDTH * strip / HEIGHT / aspect) + 4 * int(height)
         try:
-            line = render.line(rng, font, text, height=height, neighbours=neighbours, columns=max(columns * 3, 64))
+            line = render.line(
+                rng, font, text, height=height, neighbours=neighbours, columns=max(columns * 3, 64), small=small
+            )
         except OSError:  # FreeType gives up on this glyph at this size ("raster overflow"): draw another font
             return None
         unit = line.bottom - line.top
@@ -148,12 +153,16 @@ class Maker:
                 ink = distort.dot_matrix(rng, ink, unit)
         if rng.random() < {"receipt": 0.32, "bitonal": 0.08}.get(look, 0.15):
             ink = distort.wear(rng, ink, unit)
-        if rng.random() < 0.13:
+        if rng.random() < 0.2:
             ink = distort.rules(rng, ink, top, bottom)
+        if rng.random() < 0.03:
+            ink = distort.scribble(rng, ink, unit)
         if rng.random() < 0.12:
             ink = distort.dust(rng, ink, unit)
         if look == "bitonal":
             image = distort.bitonal(rng, ink, unit)
+            if rng.random() < 0.35:
+                image = distort.shrunk(rng, image, unit)
             if rng.random() < 0.15:
                 image = distort.jpeg(rng, image)
             return image
@@ -238,6 +247,8 @@ def _draw(rng: Rng, shares: dict[str, float]) -> str:
 
 
 def _margin(rng: Rng) -> float:
+    if rng.random() < 0.07:  # a rule, a taller neighbour on the line: the detector's box is taller than the print
+        return float(rng.uniform(0.3, 0.85))
     return float(np.clip(rng.normal(0.15, 0.09), -0.03, 0.4))
 
 
