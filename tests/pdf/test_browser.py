@@ -84,7 +84,6 @@ def copied(folder: Path, pdf: bytes, lines: Sequence[list[list[float]]]) -> list
     return [str(text) for text in answer["copied"]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "layout", [Layout(), Layout(gap=0.08), Layout(gap=5), Layout(letters=True), Layout(turn=90)], ids=str
 )
