@@ -1,7 +1,7 @@
 # Everything below makes .venv first, if it is missing or out of date.
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
-	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-pdf bench-orientation bench-shadow \
+	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-inference bench-pdf bench-orientation bench-shadow \
 	bench-load bench-isolation bench-queue soak fuzz fuzz-setup
 
 PY := .venv/bin/python
@@ -101,6 +101,9 @@ bench-detector: setup  ## how much of the truth is covered by windows
 
 bench-words: setup  ## the recogniser alone
 	@$(PY) -m bench.words
+
+bench-inference: setup  ## ways to run the net on one core, with what each reads
+	@$(PY) -m bench.inference
 
 bench-orientation: bench-setup  ## pages brought upright, and upright ones turned, beside Tesseract's OSD (slow)
 	@$(PY) -m bench.orientation

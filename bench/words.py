@@ -17,12 +17,14 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from engines.scribe.recogniser.reader import Recogniser
@@ -30,7 +32,7 @@ from engines.scribe.training.lab import reading
 from engines.scribe.training.lab.crops import PAGES, Sample, cut, join, pad, page_samples
 from engines.scribe.training.lab.made import SETS, made_samples
 from engines.scribe.training.lab.problems import LabError
-from engines.scribe.windows import HEIGHT, WIDTH
+from engines.scribe.windows import HEIGHT, WIDTH, Reading
 from engines.scribe.wordinator.buckets import Buckets
 
 _SETS = (*PAGES, *SETS)
@@ -52,7 +54,13 @@ class Score:
     kept: float | None = None
 
 
-def read_lines(recogniser: Recogniser, samples: list[Sample]) -> list[str]:
+class Reads(Protocol):
+    """A recogniser, as far as is needed of one here."""
+
+    def read(self, pixels: NDArray[np.uint8]) -> list[Reading]: ...
+
+
+def read_lines(recogniser: Reads, samples: list[Sample]) -> list[str]:
     """The text of each sample."""
     cuts = [cut(sample.strip) for sample in samples]
     windows = [pad(sample.strip[:, a:b]) for sample, pieces in zip(samples, cuts, strict=True) for a, b in pieces]

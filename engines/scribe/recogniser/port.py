@@ -48,19 +48,33 @@ def graph(weights: Weights, precision: Precision = Precision.FLOAT32) -> tf.comp
         low = tf.reduce_min(grey, (1, 2), keepdims=True)
         high = tf.reduce_max(grey, (1, 2), keepdims=True)
         x = tf.cast(tf.expand_dims((high - grey) / tf.maximum(high - low, LEAST_RANGE), 3), number)
-        for i, (_, _, stride, padding) in enumerate(CONVOLUTIONS):
-            kernel, bias = (tf.cast(array, number) for array in folded(weights, i))
-            pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
-            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
-        sequence = tf.transpose(tf.cast(tf.squeeze(x, 1), tf.float32), (1, 0, 2))  # steps, n, features
-        forward = _lstm(weights, sequence, "")
-        backward = tf.reverse(_lstm(weights, tf.reverse(sequence, (0,)), "_reverse"), (0,))
-        states = tf.reshape(tf.concat((forward, backward), 2), (-1, 2 * HIDDEN))
-        head = tf.cast(weights["head.weight"].T, number)
-        flat = tf.nn.bias_add(tf.cast(tf.matmul(tf.cast(states, number), head), tf.float32), weights["head.bias"])
-        shape = tf.shape(sequence)
-        tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
+        read(weights, convolved(weights, x), number)
     return made.as_graph_def()
+
+
+def convolved(weights: Weights, x: Any) -> Any:
+    """Features (n, 1, steps, `FEATURES`) of ink (n, 32, w, 1), in the numbers that the ink is in."""
+    import tensorflow as tf
+
+    for i, (_, _, stride, padding) in enumerate(CONVOLUTIONS):
+        kernel, bias = (tf.cast(array, x.dtype) for array in folded(weights, i))
+        pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
+        x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
+    return x
+
+
+def read(weights: Weights, features: Any, number: Any) -> Any:
+    """Logits, named so, of features (n, 1, steps, `FEATURES`); the head multiplies in ``number``."""
+    import tensorflow as tf
+
+    sequence = tf.transpose(tf.cast(tf.squeeze(features, 1), tf.float32), (1, 0, 2))  # steps, n, features
+    forward = _lstm(weights, sequence, "")
+    backward = tf.reverse(_lstm(weights, tf.reverse(sequence, (0,)), "_reverse"), (0,))
+    states = tf.reshape(tf.concat((forward, backward), 2), (-1, 2 * HIDDEN))
+    head = tf.cast(weights["head.weight"].T, number)
+    flat = tf.nn.bias_add(tf.cast(tf.matmul(tf.cast(states, number), head), tf.float32), weights["head.bias"])
+    shape = tf.shape(sequence)
+    return tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
 
 
 def _lstm(weights: Weights, sequence: Any, suffix: str) -> Any:

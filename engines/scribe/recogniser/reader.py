@@ -19,7 +19,7 @@ from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.precision import Precision, fastest
 from engines.scribe.windows import HEIGHT, WIDTH, Reading
 
-WIDTHS = tuple(range(64, WIDTH + 1, 64))
+WIDTHS = tuple(range(64, WIDTH + 1, 32))
 """Columns of the forms in which windows are read, px: of each as many as its text needs, as time goes by columns."""
 ROOM = 12
 """Columns of paper that a form keeps behind the text, px."""
@@ -53,8 +53,8 @@ class Recogniser:
 
         In the ``precision`` that is quickest here where none is given. Raises WeightsError.
         """
-        weights, card = _weights(directory)
-        recogniser = cls(callable_graph(weights, precision or fastest()), card)
+        arrays, card = weights(directory)
+        recogniser = cls(callable_graph(arrays, precision or fastest()), card)
         for width in WIDTHS:
             for size in _BATCHES:
                 recogniser.logits(np.zeros((size, HEIGHT, width), np.uint8))
@@ -104,13 +104,14 @@ def _batches(count: int) -> list[int]:
     return sizes
 
 
-def _weights(directory: Path) -> tuple[dict[str, NDArray[np.float32]], Card]:
+def weights(directory: Path) -> tuple[dict[str, NDArray[np.float32]], Card]:
+    """The arrays of `word.npz` in ``directory``, and what `word.json` says of them. Raises WeightsError."""
     try:
         with (directory / "word.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            weights = {name: np.asarray(file[name], np.float32) for name in file.files}
+            arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
         card = json.loads((directory / "word.json").read_text())
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise WeightsError(f"no usable weights in {directory}: {error}") from error
     if card["alphabet"] != CHARACTERS:
         raise WeightsError(f"{directory / 'word.json'} was made for another alphabet; export the weights again")
-    return weights, Card(card["version"], card["temperature"])
+    return arrays, Card(card["version"], card["temperature"])
