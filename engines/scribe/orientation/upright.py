@@ -12,18 +12,21 @@ from engines.api import Page, Turn
 from engines.scribe.grey import channel
 from engines.scribe.orientation.judge import Read, legibility, overturned, sample
 from engines.scribe.orientation.turning import turned
-from engines.scribe.orientation.votes import CLEAR, Voters
+from engines.scribe.orientation.votes import Voters, clear
 from engines.scribe.windows import Reading, Windows
 
 SURE_UPRIGHT = 0.95
 """A page that is upright with this probability needs no judge: to leave it as it is does no harm. One that is turned
-needs none where it is `CLEAR`."""
+needs none where that is `clear`."""
 PLAUSIBLE = 0.02
 """The judge is not asked about turns that the net thinks less likely than this."""
 WEIGHT = 30.0
 """What a page's words say against what the net says: 0.03 of mean confidence is worth a factor of e."""
 DOUBT = 0.001
 """A page is left as it is while, all told, it may be upright with this probability."""
+LEGIBLE = 0.1
+"""No page is turned to a side that reads worse than this: where nothing reads, a stamp or a line along the margin is
+all that the net has seen."""
 MARGIN = 0.1
 """A page that the net was sure of is turned over if it reads better so by this much mean confidence."""
 READS_BADLY = 0.5
@@ -48,7 +51,7 @@ def upright(page: Page, voters: Voters, detect: Detect, read: Read) -> Upright:
     net is not clear, its words are asked too, and a page is turned only if upright is all but ruled out.
     """
     votes = voters.votes(channel(page))
-    if votes.probability >= (CLEAR if votes.quarters else SURE_UPRIGHT):
+    if clear(votes.probabilities) or votes.probabilities[0] >= SURE_UPRIGHT:
         return _turned(page, votes.quarters, votes.probability)
     return judged(page, votes.probabilities, detect, read)
 
@@ -72,7 +75,9 @@ def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read:
     most = max(weighed.values())
     total = sum(np.exp(weight - most) for weight in weighed.values())
     chances = {quarters: float(np.exp(weight - most) / total) for quarters, weight in weighed.items()}
-    best = 0 if chances[0] >= DOUBT else max(chances, key=lambda quarters: chances[quarters])
+    best = max(chances, key=lambda quarters: chances[quarters])
+    if chances[0] >= DOUBT or legible[best] < LEGIBLE:
+        best = 0
     return _turned(page, best, chances[best], found.get(best))
 
 

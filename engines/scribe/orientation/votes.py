@@ -17,8 +17,8 @@ from engines.scribe.session import callable_graph
 
 BATCH = 8
 """Crops that are looked at together; after each batch the page may be clear enough."""
-CLEAR = 0.9999
-"""A page whose likeliest turn has this probability needs no more crops."""
+CLEAR, CLEARLY_TURNED = 0.9999, 1 - 1e-7
+"""A page that is upright, or turned, with this probability needs no more crops. To turn an upright one is worse."""
 UPRIGHT = 0.9
 """Share of pages that come upright; the rest is even among the other turns."""
 _DOUBT = 0.05
@@ -81,9 +81,14 @@ class Voters:
             evidence += said(self.logits(batch)[: len(part)]).sum(axis=0)
             seen += len(part)
             probabilities = pooled(evidence, self._temperature)
-            if probabilities.max() >= CLEAR:
+            if clear(probabilities):
                 break
         return Votes(pooled(evidence, self._temperature), seen)
+
+
+def clear(probabilities: NDArray[np.float64]) -> bool:
+    """Whether a page's turn is beyond doubt."""
+    return bool(probabilities[0] >= CLEAR or probabilities[1:].max() >= CLEARLY_TURNED)
 
 
 def said(logits: NDArray[np.float32]) -> NDArray[np.float64]:

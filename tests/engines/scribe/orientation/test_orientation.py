@@ -23,7 +23,7 @@ from engines.scribe.orientation import TurnWeightsError, Voters, judged, returne
 from engines.scribe.orientation.crops import MOST, SIDE, crops
 from engines.scribe.orientation.judge import FEW, legibility, overturned, sample
 from engines.scribe.orientation.upright import DOUBT, MARGIN
-from engines.scribe.orientation.votes import Votes, pooled
+from engines.scribe.orientation.votes import CLEARLY_TURNED, Votes, pooled
 from engines.scribe.recogniser.reader import Recogniser
 from engines.scribe.windows import HEIGHT, WIDTH, Reading, Windows
 
@@ -269,11 +269,22 @@ def test_words_are_judged_where_most_windows_show_grain(recogniser: Recogniser) 
     assert upright > over + MARGIN
 
 
-def test_where_nothing_reads_the_net_must_rule_out_that_the_page_is_upright(recogniser: Recogniser) -> None:
+def test_where_nothing_reads_a_page_is_left_as_it_is_unless_the_net_has_no_doubt(recogniser: Recogniser) -> None:
     page = Page(np.asarray(cv2.GaussianBlur(letter(), (0, 0), 9), np.uint8))
+    for doubt, wanted in ((2 * (1 - CLEARLY_TURNED), 0), (0.5 * (1 - CLEARLY_TURNED), 180)):
+        sure = Fixed(doubt, 1e-12, 1 - doubt, 1e-12)
+        assert upright(page, sure, detector.windows, recogniser.read).turn.degrees == wanted
+
+
+def test_of_what_reads_alike_the_net_must_rule_out_that_it_is_upright() -> None:
+    page = Page(letter())
+
+    def read(pixels: NDArray[np.uint8]) -> list[Reading]:
+        return [Reading("word", np.zeros(4, np.float32), np.full(4, 0.9, np.float32), 0.9)] * len(pixels)
+
     for upright_by, wanted in ((2 * DOUBT, 0), (DOUBT / 2, 180)):
         doubtful = np.array([upright_by, 1e-9, 1 - upright_by, 1e-9])
-        assert judged(page, doubtful, detector.windows, recogniser.read).turn.degrees == wanted
+        assert judged(page, doubtful, detector.windows, read).turn.degrees == wanted
 
 
 def test_grey_pages_are_shown_by_the_same_memory_and_colour_is_greyed_as_the_eye_does() -> None:
@@ -293,7 +304,7 @@ def test_a_net_that_is_sure_asks_nobody() -> None:
     def read(pixels: NDArray[np.uint8]) -> list[Reading]:
         raise AssertionError("it was asked")
 
-    sure = Fixed(1e-6, 1e-6, 1 - 3e-6, 1e-6)
+    sure = Fixed(1e-9, 1e-9, 1 - 3e-9, 1e-9)
     assert upright(Page(letter()), sure, detect, read).turn.degrees == 180  # type: ignore[arg-type]
 
 
