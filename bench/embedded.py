@@ -27,8 +27,9 @@ _STOP_S = 60.0
 class Cloister:
     """A server for the time of a ``with`` block. ``settings`` are environment variables without ``CLOISTER_``."""
 
-    def __init__(self, engine: str = "", *, log: Path | None = None, **settings: str) -> None:
+    def __init__(self, engine: str = "", *, log: Path | None = None, cpu: int | None = None, **settings: str) -> None:
         self._engine = engine
+        self._cpu = cpu
         self._settings = settings
         self._log = log
         self._folder = tempfile.TemporaryDirectory(prefix="cloister-")
@@ -46,7 +47,7 @@ class Cloister:
     def __enter__(self) -> Self:
         log = self._log.open("wb") if self._log is not None else subprocess.DEVNULL
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "serve"], env=self._environment(), stderr=log
+            [*self._confined(), sys.executable, "-m", "server.cli", "serve"], env=self._environment(), stderr=log
         )
         try:
             self._await_serving()
@@ -67,6 +68,9 @@ class Cloister:
     def read(self, image: Path) -> list[Found]:
         """Read an image file to words and corners."""
         return found(self.recognize(image.read_bytes()).pages)
+
+    def _confined(self) -> list[str]:
+        return [] if self._cpu is None else ["taskset", "--cpu-list", str(self._cpu)]
 
     def _environment(self) -> Mapping[str, str]:
         ours = {"LISTEN__ADDRESS": self.address, **self._settings}

@@ -4,7 +4,7 @@
 
 peers     pages a second of Cloister and each peer, in turns; CPU and memory of each, and what 1,000 pages cost
 start     from `cloister serve` to the first answer, the disk warm
-cells     pages a second with two cells, and with one, in turns
+cells     pages a second with two cells, with one, and with one core, in turns, beside processes without a server
 closed    more and more callers at a time
 heedless  callers who come again as soon as they are refused: what is answered, refusals held back and not
 open      more and more requests a second, past what the server can do: what is admitted, how long it takes

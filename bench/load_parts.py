@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +28,8 @@ _OVERLOADED = 2.0
 _RATES = (0.2, 0.5, _LOADED, 1.0, 1.25, 1.5, _OVERLOADED)
 """Of what the server can do."""
 _BUSY = (1, 2, 4)
+_AT_LEAST = 60
+"""Pages that are read in a turn where cells are compared: at its end one of two waits for the other's last."""
 _MOST_S = 300.0
 
 
@@ -48,12 +52,19 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Pages a second with one cell and with two, and how many times the first the second is, by round."""
+    """Pages a second with one cell and with two, and how many times the first the second is, by round.
+
+    One cell has its successors made on the other core. So beside them: one cell with all of its server on one core, and
+    what two processes read beside one where there is no server, no jail and no fork, which is what the machine gives.
+    """
 
     one_per_s: float
     two_per_s: float
     ratio: float
     ratios: list[float]
+    one_core_per_s: float
+    cores_ratio: float
+    processes_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +163,50 @@ def first_answers(document: bytes, settings: Mapping[str, str], rounds: int) -> 
 
 
 async def one_and_two_cells(documents: Sequence[bytes], settings: Mapping[str, str], rounds: int) -> Cells:
-    """Two servers take turns. As many callers as cells, and one more."""
-    times: dict[int, list[float]] = {1: [], 2: []}
+    """Three servers take turns, and processes without one. As many callers as cells, and one more."""
+    documents = [*documents] * math.ceil(_AT_LEAST / len(documents))
+    times: dict[str, list[float]] = {"one": [], "two": [], "one core": []}
+    bare: dict[int, list[float]] = {1: [], 2: []}
+    core = min(os.sched_getaffinity(0))
     async with AsyncExitStack() as stack:
         sides = {}
-        for cells in times:
-            server = stack.enter_context(_server(settings, cells))
-            sides[cells] = await stack.enter_async_context(callers(server.address, documents, deadline_s=_MOST_S))
+        for name, cells, cpu in (("one", 1, None), ("two", 2, None), ("one core", 1, core)):
+            server = stack.enter_context(_server(settings, cells, cpu))
+            side = await stack.enter_async_context(callers(server.address, documents, deadline_s=_MOST_S))
+            sides[name] = side, cells
+        files = stack.enter_context(_files(documents))
+        processes = [stack.enter_context(Unjailed("scribe")) for _ in range(2)]
+        await asyncio.to_thread(_read, processes, files)
         for _ in range(rounds):
-            for cells, side in sides.items():
-                times[cells].append(await side.once(cells + 1))
-    ratios = [one / two for one, two in zip(times[1], times[2], strict=True)]
+            for name, (side, cells) in sides.items():
+                times[name].append(await side.once(cells + 1))
+            for count, seconds in bare.items():
+                seconds.append(await asyncio.to_thread(_read, processes[:count], files))
+    one, two, one_core = (sum(times[name]) for name in ("one", "two", "one core"))
     pages = rounds * len(documents)
-    return Cells(pages / sum(times[1]), pages / sum(times[2]), sum(times[1]) / sum(times[2]), ratios)
+    ratios = [first / second for first, second in zip(times["one"], times["two"], strict=True)]
+    return Cells(
+        pages / one, pages / two, one / two, ratios, pages / one_core, one_core / two, sum(bare[1]) / sum(bare[2])
+    )
+
+
+def _read(processes: Sequence[Unjailed], files: Sequence[Path]) -> float:
+    """Seconds that it takes the processes to read all files, each taking the next when it has read one."""
+    started, rest = time.perf_counter(), iter(files)
+    with ThreadPoolExecutor(len(processes)) as pool:
+        # next() on an iterator of a list is one step of the interpreter: no file is taken twice.
+        list(pool.map(lambda process: [process.run(file) for file in rest], processes))
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _files(documents: Sequence[bytes]) -> Iterator[list[Path]]:
+    """The documents, each in a file of its own."""
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / str(number) for number in range(len(documents))]
+        for path, document in zip(paths, documents, strict=True):
+            path.write_bytes(document)
+        yield paths
 
 
 async def closed(documents: Sequence[bytes], settings: Mapping[str, str], seconds: float, price: float) -> list[Step]:
@@ -245,27 +287,20 @@ async def memory(documents: Sequence[bytes], settings: Mapping[str, str], second
     return found
 
 
-def _server(settings: Mapping[str, str], cells: int | None = None) -> Cloister:
-    """Ours, with so many cells where that is said."""
+def _server(settings: Mapping[str, str], cells: int | None = None, cpu: int | None = None) -> Cloister:
+    """Ours, with so many cells, and on one CPU alone, where that is said."""
     sized = {} if cells is None else {"CELLS__BUSY": str(cells), "CELLS__IDLE": str(cells)}
-    return Cloister(log=None, **{**settings, **sized})
+    return Cloister(log=None, cpu=cpu, **{**settings, **sized})
 
 
 def _processes_mib(documents: Sequence[bytes], count: int) -> float:
     """MiB of so many processes that have loaded the models and read pages, proportional, after they read."""
-    with TemporaryDirectory() as folder:
-        paths = [Path(folder) / str(number) for number in range(len(documents))]
-        for path, document in zip(paths, documents, strict=True):
-            path.write_bytes(document)
-        processes = [Unjailed("scribe") for _ in range(count)]
-        try:
-            for process in processes:
-                for path in paths:
-                    process.run(path)
-            return sum(pss_mib(process.pid) for process in processes)
-        finally:
-            for process in processes:
-                process.__exit__(None, None, None)
+    with _files(documents) as paths, ExitStack() as stack:
+        processes = [stack.enter_context(Unjailed("scribe")) for _ in range(count)]
+        for process in processes:
+            for path in paths:
+                process.run(path)
+        return sum(pss_mib(process.pid) for process in processes)
 
 
 def _side(pages: int, seconds: Sequence[float], uses: Sequence[dict[str, Use]], price: float, cores: int) -> Side:

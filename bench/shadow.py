@@ -98,7 +98,7 @@ def measure(
     pairs: list[tuple[list[float], list[float]]] = []
     failures = [0, 0]
     # Without a name: a request that names its engine is no experiment.
-    with Cloister(log=log, **_settings(folder, candidates)) as server:
+    with Cloister(log=log, cpu=None, **_settings(folder, candidates)) as server:
         _await_candidates(log, len(candidates))
         for document in documents:
             server.recognize(document)
