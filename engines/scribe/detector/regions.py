@@ -35,6 +35,8 @@ RULE_THICKNESS = 0.4
 """Rules are thinner than this, in letter heights."""
 SPARSE = 0.16
 """A region of several letters' height that fills less of its box is a circle, a frame or a scribble."""
+MOST_HOLES = 6
+"""What holds more light regions than this is no letter with its counters."""
 MAX_REGIONS = 24_000
 """A page of more is noise: the largest are kept."""
 MAX_PANELS = 60
@@ -56,8 +58,9 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
     light = light[_chosen(light, LIGHTEST - light["level"], usual)]
     light = light[_inside(light, panels)]
     panel = _is_panel(dark, usual)
-    light = light[~_inside(light, dark[~panel])]
-    dark = dark[~(_inside(dark, light) | (panel & _around(dark, light)))]
+    letters = dark[~panel]
+    light = light[~_inside(light, letters[_held(letters, light) <= MOST_HOLES])]
+    dark = dark[~(_inside(dark, light) | (panel & (_held(dark, light) > 0)))]
     found = np.concatenate([_as_regions(dark, light=False), _as_regions(light, light=True)])
     if len(found) > MAX_REGIONS:
         found = found[np.argpartition(found["area"], -MAX_REGIONS)[-MAX_REGIONS:]]
@@ -73,23 +76,35 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
 def _survey(level: NDArray[np.uint8]) -> tuple[float, NDArray[np.uint8] | None]:
     """At half the scale: the usual height of a letter, px, and where regions lie that are much longer and not solid."""
     height, width = level.shape
-    half = np.ascontiguousarray(cv2.erode(level, np.ones((2, 2), np.uint8), anchor=(0, 0))[::2, ::2])
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.less(half, LIGHTEST).view(np.uint8), connectivity=8)
-    wide, tall, area = (
-        2 * stats[1:, cv2.CC_STAT_WIDTH],
-        2 * stats[1:, cv2.CC_STAT_HEIGHT],
-        4 * stats[1:, cv2.CC_STAT_AREA],
-    )
-    likely = (tall >= 6) & (wide < 4 * tall) & (tall < 5 * wide) & (area > 0.15 * wide * tall)
-    usual = float(np.median(tall[likely])) if likely.any() else 12.0
+    ink = np.less(level, LIGHTEST).view(np.uint8)
+    labels, sizes = _pieces(ink)
+    # Where most is ink, that is the ground, and the letters are what it leaves free.
+    is_negative = 2 * cv2.countNonZero(ink) > ink.size
+    usual = _usual(_pieces(np.greater(level, 0).view(np.uint8))[1] if is_negative else sizes)
+    wide, tall, area = sizes
     solid = (area > 0.35 * wide * tall) & (np.minimum(wide, tall) > 1.8 * usual)
     long = np.concatenate([[False], (np.maximum(wide, tall) > LONG * usual) & ~solid])
     if not long.any():
         return usual, None
-    where = long.view(np.uint8)[labels]
-    return usual, cv2.resize(where, (2 * where.shape[1], 2 * where.shape[0]), interpolation=cv2.INTER_NEAREST)[
-        :height, :width
-    ]
+    where = np.asarray(long.view(np.uint8)[labels], np.uint8)
+    size = (2 * where.shape[1], 2 * where.shape[0])
+    return usual, np.asarray(cv2.resize(where, size, interpolation=cv2.INTER_NEAREST), np.uint8)[:height, :width]
+
+
+def _pieces(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """What hangs together in ``mask`` at half the scale: labels from 1, and (3, n) widths, heights and areas, px of the
+    whole."""
+    half = np.ascontiguousarray(cv2.dilate(mask, np.ones((2, 2), np.uint8), anchor=(0, 0))[::2, ::2])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(half, connectivity=8)
+    columns = [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA]
+    return np.asarray(labels, np.int32), np.asarray(stats[1:, columns].T * [[2], [2], [4]], np.int32)
+
+
+def _usual(sizes: NDArray[np.int32]) -> float:
+    """The usual height of the pieces that may be letters."""
+    wide, tall, area = sizes
+    likely = (tall >= 6) & (wide < 4 * tall) & (tall < 5 * wide) & (area > 0.15 * wide * tall)
+    return float(np.median(tall[likely])) if likely.any() else 12.0
 
 
 def _rules(dark: NDArray[np.uint8], usual: float) -> NDArray[np.bool_]:
@@ -159,11 +174,11 @@ def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:
     return inside
 
 
-def _around(boxes: Nodes, nodes: Nodes) -> NDArray[np.bool_]:
-    """True for the boxes in which the centre of one of ``nodes`` lies."""
+def _held(boxes: Nodes, nodes: Nodes) -> NDArray[np.intp]:
+    """How many of ``nodes`` have their centre in each box."""
     x, y = (nodes["x0"] + nodes["x1"]) / 2, (nodes["y0"] + nodes["y1"]) / 2
     box, _ = points_in_boxes((x, y), (boxes["x0"], boxes["y0"], boxes["x1"], boxes["y1"]))
-    return np.asarray(np.bincount(box, minlength=len(boxes)) > 0, np.bool_)
+    return np.bincount(box, minlength=len(boxes))
 
 
 def _frames(found: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -172,8 +187,5 @@ def _frames(found: NDArray[np.void]) -> NDArray[np.bool_]:
     for light in (False, True):
         tall = np.flatnonzero((found["light"] == light) & (found["y1"] - found["y0"] > 16))
         others = found[(found["light"] == light) & (found["area"] >= 8)]
-        x, y = (others["x0"] + others["x1"]) / 2, (others["y0"] + others["y1"]) / 2
-        box = found[tall]
-        held, _ = points_in_boxes((x, y), (box["x0"], box["y0"], box["x1"], box["y1"]))
-        frames[tall] = np.bincount(held, minlength=len(tall)) > 6
+        frames[tall] = _held(found[tall], others) > 6
     return frames

@@ -130,7 +130,7 @@ def test_columns_are_read_one_after_the_other() -> None:
     assert order == sorted(order)
 
 
-def test_a_table_is_read_row_by_row_and_its_rules_are_no_text() -> None:
+def table() -> Sheet:
     sheet = Sheet(900, 420)
     for row in range(5):
         y = 40 + 70 * row
@@ -140,11 +140,29 @@ def test_a_table_is_read_row_by_row_and_its_rules_are_no_text() -> None:
                 sheet.write(60 + 280 * column, y + 18, text, size=28)
     for column in range(4):
         sheet.draw.line((30 + 280 * column, 40, 30 + 280 * column, 320), fill=0, width=2)
+    return sheet
+
+
+def test_a_table_is_read_row_by_row_and_its_rules_are_no_text() -> None:
+    sheet = table()
     found = windows(page(sheet.pixels))
     assert_all_found(found, sheet.boxes)
     assert len(found.rails) == 12
     order = [strips_over(found, box)[0] for box in sheet.boxes]
     assert order == sorted(order)
+
+
+@pytest.mark.parametrize("noise", [0, 6])
+def test_on_a_dark_page_light_text_is_found_with_and_without_a_table(noise: int) -> None:
+    plain = Sheet(900, 420)
+    for row, text in enumerate(["Departures from hall two", "08:15 Lyon, platform 4", "08:40 Basel, late"]):
+        plain.write(60, 60 + 90 * row, text)
+    for sheet in (plain, table()):
+        grain = np.random.default_rng(1).normal(0, noise, sheet.pixels.shape)
+        dark = (255 - 0.8 * sheet.pixels - 30 + grain).clip(0, 255).astype(np.uint8)
+        found = windows(page(dark))
+        assert_all_found(found, sheet.boxes)
+        assert all(found.rails[strips_over(found, box)[0]].inverted for box in sheet.boxes)
 
 
 def test_letters_of_7_and_of_200_px_are_found_on_one_page() -> None:
