@@ -38,7 +38,7 @@ from bench.embedded import Cloister
 from bench.processes import children
 from engines.api import Pixels
 from engines.documents import specimen
-from jail.cgroups import groups
+from jail.hierarchies import groups
 from server.errors import CloisterError
 
 _SETTLED_S = 60.0

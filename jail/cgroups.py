@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import secrets
 import signal
 import time
@@ -25,12 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jail.errors import SetUpError
+from jail.hierarchies import SUPERVISOR, mounts
 from jail.layers import Layer
 
-_HIERARCHIES = "/sys/fs/cgroup"
 _CONTROLLERS = ("memory", "pids", "cpu")
 _PREFIX = "cloister-"
-_SUPERVISOR = "supervisor"
 _PERIOD_US = 100_000
 _CLOSE_S = 2.0
 """How long the kernel may hold the group of a process that has just ended."""
@@ -57,52 +55,6 @@ class Evidence:
 
     oom_kills: int = 0
     memory_peak_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """Where a hierarchy is mounted and which group this process is in. ``controllers`` is empty for version 2."""
-
-    point: Path
-    controllers: frozenset[str]
-    own: str
-
-    def group(self, parent: str | None) -> Path:
-        """The group that ``parent`` names: from the hierarchy's root where it starts with "/", else below the own."""
-        # A server whose first pool has moved it aside is still at home in the group above (`Tree.prepare`).
-        own = self.point / self.own.strip("/")
-        if own.name == _SUPERVISOR and not self.controllers:
-            own = own.parent
-        base = self.point if parent is not None and parent.startswith("/") else own
-        return base / (parent or "").strip("/")
-
-
-def mounts(mountinfo: str, membership: str) -> list[Mount]:
-    """All hierarchies, from the texts of /proc/self/mountinfo and /proc/self/cgroup."""
-    own: dict[frozenset[str], str] = {}
-    for line in membership.splitlines():
-        _, names, path = line.split(":", 2)
-        own[frozenset(names.split(",")) - {""}] = path
-    found = []
-    for line in mountinfo.splitlines():
-        left, right = line.split(" - ", 1)
-        root, point = left.split()[3:5]
-        kind, _, options = right.split(" ", 2)
-        if kind not in {"cgroup", "cgroup2"}:
-            continue
-        known = set(options.split(","))
-        key = next((names for names in own if names and names <= known), None) if kind == "cgroup" else frozenset[str]()
-        if key is None or key not in own:
-            continue
-        path = own[key]
-        below = path[len(root) :] if root != "/" and path.startswith(root) else path
-        found.append(Mount(Path(re.sub(r"\\040", " ", point)), key, below))
-    return found
-
-
-def groups(name: str) -> list[Path]:
-    """The groups of that name, in every hierarchy. Others may come and go meanwhile: `os.walk` passes over those."""
-    return [Path(folder, name) for folder, names, _ in os.walk(_HIERARCHIES) if name in names]
 
 
 def _write(path: Path, value: str) -> None:
@@ -294,7 +246,7 @@ class Tree:
                 raise SetUpError(
                     Layer.CGROUPS, f"{parent} holds {len(strangers)} processes that are not this server's", _DELEGATE
                 )
-            supervisor = parent / _SUPERVISOR
+            supervisor = parent / SUPERVISOR
             if not supervisor.exists():
                 _make(supervisor)
             for pid in inside:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jail import cgroups
+from jail.hierarchies import Mount, mounts
 
 SERVER_BYTES = 768 * 1024 * 1024
 """Memory set aside for the server, a zygote with its models, and documents that wait."""
@@ -52,9 +52,9 @@ def _groups(controller: str) -> Iterator[Path]:
             yield above
 
 
-def _mounts() -> list[cgroups.Mount]:
+def _mounts() -> list[Mount]:
     try:
-        return cgroups.mounts(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
+        return mounts(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
     except OSError:
         return []  # a kernel without control groups bounds nothing
 

@@ -16,7 +16,7 @@ from jail import wire
 from jail.attacks.attack import Answer, Arguments, Attack, Guard, Scene, Target, number, text
 from jail.attacks.machine import Machine, NotHereError, program
 from jail.attacks.victim import SECRET, Held, Victim
-from jail.cgroups import groups
+from jail.hierarchies import groups
 from jail.layers import Layer
 from jail.policy import REPLY_FD
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jail.cgroups import groups
+from jail.hierarchies import groups
 from jail.pool import Pool
 from jail.result import Result
 from jail.run import Run

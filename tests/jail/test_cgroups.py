@@ -15,9 +15,10 @@ from threading import Event
 
 import pytest
 
-from jail import cgroups
-from jail.cgroups import Bounds, Evidence, Tree, mounts
+from jail import cgroups, hierarchies
+from jail.cgroups import Bounds, Evidence, Tree
 from jail.errors import SetUpError
+from jail.hierarchies import mounts
 
 HYBRID = (
     "25 20 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
@@ -200,7 +201,7 @@ def test_a_group_that_a_server_starting_beside_took_for_a_dead_ones_is_made_agai
 
 
 def test_groups_are_found_by_name_while_others_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroups, "_HIERARCHIES", str(tmp_path))
+    monkeypatch.setattr(hierarchies, "_HIERARCHIES", str(tmp_path))
     for path in ("memory/a/cloister-1/7", "cpu/a/cloister-1", "cpu/b/cloister-2"):
         (tmp_path / path).mkdir(parents=True)
     walk = os.walk
@@ -211,9 +212,9 @@ def test_groups_are_found_by_name_while_others_come_and_go(tmp_path: Path, monke
                 shutil.rmtree(tmp_path / "cpu/b")
             yield found
 
-    monkeypatch.setattr(cgroups.os, "walk", vanishing)
-    assert set(cgroups.groups("cloister-1")) == {tmp_path / "memory/a/cloister-1", tmp_path / "cpu/a/cloister-1"}
-    assert cgroups.groups("cloister-2") == []
+    monkeypatch.setattr(hierarchies.os, "walk", vanishing)
+    assert set(hierarchies.groups("cloister-1")) == {tmp_path / "memory/a/cloister-1", tmp_path / "cpu/a/cloister-1"}
+    assert hierarchies.groups("cloister-2") == []
 
 
 def test_a_missing_control_file_is_named(parent: Path) -> None:

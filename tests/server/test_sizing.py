@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jail.cgroups import Mount
+from jail.hierarchies import Mount
 from server import sizing
 
 GIB = 1 << 30
