@@ -26,7 +26,6 @@ from engines.scribe.training.settings import RUNS
 _TELLING = set("ACEGMNOPQRSUVWXYZ")
 """Letters whose small form has no ascender."""
 _SMALL = 0.84
-_LITTLE_WORDS = set("TO THE FOR BY IN IS OF IT BE THIS THAT HAVE WITH TILL LESS KEEP".split())
 
 
 def heights(window: NDArray[np.uint8], columns: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -49,8 +48,11 @@ def heights(window: NDArray[np.uint8], columns: NDArray[np.float32]) -> NDArray[
     return np.asarray(np.nanmedian(bottoms) - tops)
 
 
-def cased(text: str, rises: NDArray[np.float64]) -> str | None:
-    """``text`` (capitals) in the case that the letters' heights show; None where they do not tell."""
+def cased(text: str, rises: NDArray[np.float64], read: str) -> str | None:
+    """``text`` (capitals) in the case that the letters' heights show; None where they do not tell.
+
+    A word's first letter is as tall small as large in half of the alphabet: then it has the case in which it was
+    ``read``."""
     letters = np.array([c.isalnum() for c in text])
     known = rises[letters & ~np.isnan(rises)]
     if len(known) < 2:
@@ -61,7 +63,7 @@ def cased(text: str, rises: NDArray[np.float64]) -> str | None:
     if not lower_line or not any(lower_line):
         return text
     at = 0
-    for n, word in enumerate(text.split(" ")):
+    for word in text.split(" "):
         if not any(c.isdigit() for c in word):
             first = next((i for i, c in enumerate(word) if c.isalpha()), 0)
             small = [
@@ -80,8 +82,8 @@ def cased(text: str, rises: NDArray[np.float64]) -> str | None:
                 if initial in _TELLING and not np.isnan(rises[at + first]):
                     if rises[at + first] < _SMALL * tall:
                         out[at + first] = initial.lower()
-                elif n and word in _LITTLE_WORDS:
-                    out[at + first] = initial.lower()
+                else:
+                    out[at + first : at + first + 1] = read[at + first : at + first + 1]
         at += len(word) + 1
     return "".join(out)
 
@@ -92,7 +94,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--cuts", type=Path)
     given = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     cv2.setNumThreads(1)
     net = WordNet()
     net.load_state_dict(load(RUNS / given.run / "ema.pt"))
@@ -106,7 +108,7 @@ def main() -> None:
             for (line, window), reading in zip(some, readings, strict=True):
                 if reading.text.upper() != line.text:
                     continue
-                text = cased(line.text, heights(window, reading.columns))
+                text = cased(line.text, heights(window, reading.columns), reading.text)
                 if text is not None:
                     told += 1
                     file.write(json.dumps({"name": line.name, "text": line.text, "cased": text}) + "\n")

@@ -1,0 +1,31 @@
+"""The case of real lines, whose truth is all capitals, by their letters' heights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from engines.scribe.training.case import cased
+
+TALL, SMALL = 20.0, 14.0
+
+
+def rises(text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Heights as print has them: small letters without ascenders are lower than all else."""
+    return np.array([SMALL if c in "acegmnopqrsuvwxyz" else np.nan if c == " " else TALL for c in text])
+
+
+@pytest.mark.parametrize(
+    "text", ["Total Amount", "Thank you for coming to the shop", "TAX INVOICE", "items and Tables", "Tel 03-8887"]
+)
+def test_heights_tell_the_case_and_reading_tells_it_of_initials_that_are_tall_in_both(text: str) -> None:
+    assert cased(text.upper(), rises(text), text) == text
+
+
+def test_a_word_of_torn_heights_tells_nothing() -> None:
+    text = "Amount"
+    torn = rises(text)
+    torn[[2, 4]] = TALL
+    assert cased(text.upper(), torn, text) is None
