@@ -28,6 +28,8 @@ CONVOLUTIONS = (
 )
 FEATURES = CONVOLUTIONS[-1][0]
 HIDDEN = 112
+SECOND = 112
+"""States of each direction of the second LSTM, which reads the first's; the head sees both."""
 COLUMNS = 4
 """Window columns for each step of the output, px."""
 LEAST_RANGE = 24.0
@@ -68,24 +70,35 @@ def read(weights: Weights, features: Any, number: Any) -> Any:
     import tensorflow as tf
 
     sequence = tf.transpose(tf.cast(tf.squeeze(features, 1), tf.float32), (1, 0, 2))  # steps, n, features
-    forward = _lstm(weights, sequence, "")
-    backward = tf.reverse(_lstm(weights, tf.reverse(sequence, (0,)), "_reverse"), (0,))
-    states = tf.reshape(tf.concat((forward, backward), 2), (-1, 2 * HIDDEN))
+    first = _both_ways(weights, sequence, "lstm")
+    states = tf.concat((first, _both_ways(weights, first, "second")), 2)
+    states = tf.reshape(states, (-1, 2 * HIDDEN + 2 * SECOND))
     head = tf.cast(weights["head.weight"].T, number)
     flat = tf.nn.bias_add(tf.cast(tf.matmul(tf.cast(states, number), head), tf.float32), weights["head.bias"])
     shape = tf.shape(sequence)
     return tf.transpose(tf.reshape(flat, (shape[0], shape[1], -1)), (1, 0, 2), name="logits")
 
 
-def _lstm(weights: Weights, sequence: Any, suffix: str) -> Any:
+def _both_ways(weights: Weights, sequence: Any, name: str) -> Any:
+    """Both directions' states side by side, (steps, n, 2 hidden)."""
+    import tensorflow as tf
+
+    forward = _lstm(weights, sequence, name, "")
+    backward = tf.reverse(_lstm(weights, tf.reverse(sequence, (0,)), name, "_reverse"), (0,))
+    return tf.concat((forward, backward), 2)
+
+
+def _lstm(weights: Weights, sequence: Any, name: str, suffix: str) -> Any:
     """One direction. Both libraries order the gates input, forget, cell, output."""
     import tensorflow as tf
 
-    both = np.concatenate([weights[f"lstm.weight_ih_l0{suffix}"], weights[f"lstm.weight_hh_l0{suffix}"]], 1).T
-    bias = weights[f"lstm.bias_ih_l0{suffix}"] + weights[f"lstm.bias_hh_l0{suffix}"]
+    own = weights[f"{name}.weight_hh_l0{suffix}"]
+    both = np.concatenate([weights[f"{name}.weight_ih_l0{suffix}"], own], 1).T
+    bias = weights[f"{name}.bias_ih_l0{suffix}"] + weights[f"{name}.bias_hh_l0{suffix}"]
+    hidden = own.shape[1]
     shape = tf.shape(sequence)
-    zeros = tf.zeros((shape[1], HIDDEN))
-    no_peephole = np.zeros(HIDDEN, np.float32)
+    zeros = tf.zeros((shape[1], hidden))
+    no_peephole = np.zeros(hidden, np.float32)
     return tf.raw_ops.BlockLSTMV2(
         seq_len_max=tf.cast(shape[0], tf.int64),
         x=sequence,

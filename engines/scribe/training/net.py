@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.scribe.recogniser.alphabet import CLASSES
-from engines.scribe.recogniser.port import CONVOLUTIONS, FEATURES, HIDDEN, LEAST_RANGE
+from engines.scribe.recogniser.port import CONVOLUTIONS, FEATURES, HIDDEN, LEAST_RANGE, SECOND
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -41,22 +41,31 @@ class WordNet(nn.Module):
         self.features = nn.Sequential(*layers)
         self.lstm = nn.LSTM(FEATURES, HIDDEN, bidirectional=True, batch_first=True)
         self.drop = nn.Dropout(0.1)
-        self.head = nn.Linear(2 * HIDDEN, CLASSES)
+        self.second = nn.LSTM(2 * HIDDEN, SECOND, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(2 * HIDDEN + 2 * SECOND, CLASSES)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (n, 32, 256) to logits float32 (n, 64, CLASSES)."""
         ink = normalise(pixels).to(memory_format=torch.channels_last)
         features = self.features(ink).squeeze(2).transpose(1, 2)
-        states, _ = self.lstm(features)
-        logits: Tensor = self.head(self.drop(states))
+        first, _ = self.lstm(features)
+        second, _ = self.second(first)
+        logits: Tensor = self.head(self.drop(torch.cat((first, second), 2)))
         return logits
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """A `WordNet`'s state from a run's .pt, or from the .npz that ships."""
-    if path.suffix != ".npz":
-        state: dict[str, Tensor] = torch.load(path, weights_only=True)
-        return state
-    with np.load(path, allow_pickle=False) as arrays:
-        # It has no counts of batches.
-        return WordNet().state_dict() | {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    """A `WordNet`'s state from a run's .pt, or from the .npz that ships.
+
+    Weights from before the second LSTM get one to begin from, whose states the head does not look at yet: they read as
+    they did."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    else:
+        found = torch.load(path, weights_only=True)
+    state: dict[str, Tensor] = WordNet().state_dict() | found  # an .npz has no counts of batches
+    head = state["head.weight"]
+    if head.shape[1] == 2 * HIDDEN:
+        state["head.weight"] = torch.cat((head, torch.zeros(len(head), 2 * SECOND)), 1)
+    return state
