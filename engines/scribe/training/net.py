@@ -1,4 +1,4 @@
-"""The Word Deep Net in PyTorch: convolutions, one bidirectional LSTM, CTC.
+"""The Word Deep Net in PyTorch: convolutions, two bidirectional LSTMs, CTC.
 
 `recogniser.port` rebuilds the same net in TensorFlow from `state_dict`; names and order below are that contract.
 """

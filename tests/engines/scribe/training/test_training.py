@@ -15,10 +15,10 @@ pytest.importorskip("faker", reason="the training extra (faker) is not installed
 from PIL import ImageFont  # noqa: E402
 
 from engines.scribe.recogniser.alphabet import CHARACTERS, CLASSES, encode, knows  # noqa: E402
-from engines.scribe.training import fonts, windows  # noqa: E402
+from engines.scribe.training import fonts, render, windows  # noqa: E402
 from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
 from engines.scribe.training.loss import FoldingCtc, fold  # noqa: E402
-from engines.scribe.training.net import WordNet  # noqa: E402
+from engines.scribe.training.net import WordNet, load, normalise  # noqa: E402
 from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
 from engines.scribe.training.shards import collate  # noqa: E402
 from engines.scribe.windows import HEIGHT, WIDTH  # noqa: E402
@@ -57,6 +57,29 @@ def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
     found = callable_graph(weights, Precision.FLOAT32)(pixels.numpy())
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_weights_from_before_the_second_lstm_read_as_they_did(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    net = WordNet().eval()
+    first = 2 * net.lstm.hidden_size
+    older = {name: value for name, value in net.state_dict().items() if not name.startswith("second.")}
+    older["head.weight"] = older["head.weight"][:, :first]
+    torch.save(older, tmp_path / "older.pt")
+    widened = WordNet().eval()
+    widened.load_state_dict(load(tmp_path / "older.pt"))
+    pixels = torch.randint(0, 256, (2, HEIGHT, WIDTH), dtype=torch.uint8)
+    with torch.no_grad():
+        states, _ = net.lstm(net.features(normalise(pixels)).squeeze(2).transpose(1, 2))
+        expected = states @ older["head.weight"].T + older["head.bias"]
+        assert torch.allclose(widened(pixels), expected, atol=1e-5)
+
+
+def test_small_capitals_are_drawn_smaller_than_the_letter_that_begins_the_word(some_fonts: fonts.Fonts) -> None:
+    font = next(font for font in some_fonts.fonts if font.draws("EEEE"))
+    line = render.line(np.random.default_rng(5), font, "EEEE", height=60, neighbours=("", ""), columns=2000, small=0.7)
+    tops = [np.flatnonzero(line.ink[:, int(a) : int(b)].max(1) > 0.5)[0] for a, b in line.edges]
+    assert min(tops[1:]) > tops[0] + 5
 
 
 def test_folded_loss_is_that_of_the_likelier_sum_of_both_cases() -> None:
