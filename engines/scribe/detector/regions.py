@@ -35,7 +35,7 @@ RULE_THICKNESS = 0.4
 """Rules are thinner than this, in letter heights."""
 SPARSE = 0.16
 """A region of several letters' height that fills less of its box is a circle, a frame or a scribble."""
-MOST_HOLES = 6
+MOST_HOLES = 24
 """What holds more light regions than this is no letter with its counters."""
 MAX_REGIONS = 24_000
 """A page of more is noise: the largest are kept."""
