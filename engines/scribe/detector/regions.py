@@ -36,7 +36,7 @@ RULE_THICKNESS = 0.4
 SPARSE = 0.16
 """A region of several letters' height that fills less of its box is a circle, a frame or a scribble."""
 MOST_HOLES = 24
-"""What holds more light regions than this is no letter with its counters."""
+"""What holds more regions of the other polarity than this is no letter with its counters."""
 MAX_REGIONS = 24_000
 """A page of more is noise: the largest are kept."""
 MAX_PANELS = 60
@@ -60,6 +60,7 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
     panel = _is_panel(dark, usual)
     letters = dark[~panel]
     light = light[~_inside(light, letters[_held(letters, light) <= MOST_HOLES])]
+    light = light[_held(light, dark) <= MOST_HOLES]  # the rest is paper on a dark table
     dark = dark[~(_inside(dark, light) | (panel & (_held(dark, light) > 0)))]
     found = np.concatenate([_as_regions(dark, light=False), _as_regions(light, light=True)])
     if len(found) > MAX_REGIONS:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.documents import decode
 from engines.errors import OptionsError
 from engines.scribe.engine import WEIGHTS, Scribe
 from engines.scribe.recogniser.reader import WeightsError
@@ -29,3 +30,22 @@ def test_weights_come_from_the_folder_that_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_weights_is_refused_by_name(weights: object) -> None:
     with pytest.raises(OptionsError, match=r"engine scribe: weights"):
         Scribe(weights=weights)  # type: ignore[arg-type]
+
+
+PAGES = Path("deploy/demo/pages")
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "lines"),
+    [
+        ("receipt-photo.jpg", 60, ["HARBOUR STREET BAKERY", "Receipt #004817 14/03/2026"]),  # on a dark wooden table
+        ("invoice-scan.jpg", 60, ["NORTHGATE FASTENERS GMBH", "Due: 11.02.2026"]),
+    ],
+)
+def test_the_demos_pages_are_read(name: str, least: int, lines: list[str]) -> None:
+    engine = Scribe()
+    engine.load()
+    page = next(decode.pages((PAGES / name).read_bytes(), decode.Limits(pixels=1 << 26, pages=1))).page
+    read = [" ".join(word.text for word in line.words) for line in engine.recognize(page).lines]
+    assert sum(len(line.split()) for line in read) >= least
+    assert set(lines) <= set(read)
