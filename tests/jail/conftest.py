@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -28,6 +29,7 @@ async def running_pool(
     limits: Limits = LIMITS, *, busy: int = 2, idle: int = 2, layers: Layers | None = None, **kwargs: Json
 ) -> AsyncIterator[Pool]:
     """A pool of `Deeds`; when it closes, nothing of it may be left."""
+    gc.collect()  # what tests before left to the collector, fonts' files among it, would close meanwhile
     before, processes = descriptors(), descendants()
     pool = Pool(ZygoteSpec(JOB, kwargs), limits, busy=busy, idle=idle, layers=layers)
     await pool.start()
@@ -98,5 +100,5 @@ def descriptors() -> list[str]:
 async def settled(pool: Pool, idle: int = 2) -> None:
     """Wait until the pool is full again and nothing else of it runs."""
     async with asyncio.timeout(_PATIENCE_S):
-        while pool.idle_cells != idle or pool.busy_cells or len(cells()) != idle:
+        while pool.idle_cells != idle or pool.busy_cells or pool.starting_cells or len(cells()) != idle:
             await asyncio.sleep(0.02)

@@ -205,8 +205,7 @@ async def test_a_hundred_requests_of_every_kind_leave_nothing_behind() -> None:
         await asyncio.gather(*map(one, chosen))
         await settled(pool, idle=3)
         assert len(cgroups(pool.cgroup)) == groups
-        # Fewer where the pool was still closing what its start had opened when they were counted.
-        assert len(descriptors()) <= len(open_now)
+        assert len(descriptors()) == len(open_now)
 
 
 async def test_closing_lets_requests_end_within_the_grace() -> None:
