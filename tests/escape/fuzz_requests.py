@@ -16,7 +16,6 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import DecodeError, Message
 
 from cloister.v1 import jobs_pb2, ocr_pb2
+from tests.escape.made_messages import MADE, printable
 
 # See fuzz_replies.
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
@@ -48,8 +48,9 @@ with atheris.instrument_imports(include=["server", "jwt"], exclude=["server.cli"
     from server.queue.opening import Queue
     from server.queue.service import JobService
     from server.quotas import Quotas
+    from server.sections import LogFormat
     from server.service import OcrService
-    from server.settings import LogFormat, Settings
+    from server.settings import Settings
     from tests.server.conftest import tiny, tiny_settings
 
 _FOLDER = Path("build/fuzz-requests")
@@ -146,12 +147,12 @@ class _Callers:
         if shown == 0:
             return ()
         if shown == 1:
-            return (("traceparent", _printable(provider)), *self.good)
+            return (("traceparent", printable(provider)), *self.good)
         if shown > 5:
             return self.good
         made = {
-            2: lambda: _printable(provider),
-            3: lambda: f"Bearer {_printable(provider)}",
+            2: lambda: printable(provider),
+            3: lambda: f"Bearer {printable(provider)}",
             4: lambda: f"Bearer {self._token(provider)}",
             5: lambda: f"bearer {self._good[0]}",
         }
@@ -168,82 +169,6 @@ class _Callers:
         content = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, claims))
         signature = self._signer.sign(content) if signs else b"x"
         return (content + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
-
-
-def _printable(provider: atheris.FuzzedDataProvider) -> str:
-    """As gRPC sends it."""
-    raw = provider.ConsumeBytes(provider.ConsumeIntInRange(0, 120))
-    return "".join(chr(0x20 + byte % 0x5F) for byte in raw).strip()
-
-
-def _text(provider: atheris.FuzzedDataProvider) -> str:
-    made = provider.PickValueInList(["", "tiny", "tiny@canary", "tiny@stable", "a", "*", "jobs/x", None])
-    if made is None:
-        made = provider.ConsumeUnicodeNoSurrogates(provider.ConsumeIntInRange(0, 40))
-    return str(made)
-
-
-def _options(provider: atheris.FuzzedDataProvider) -> ocr_pb2.RecognizeOptions:
-    made = ocr_pb2.RecognizeOptions(engine=_text(provider))
-    made.outputs.extend(provider.ConsumeIntListInRange(provider.ConsumeIntInRange(0, 5), -2, 9))
-    if provider.ConsumeBool():
-        made.pdf.existing_text = provider.ConsumeIntInRange(-1, 5)
-    if provider.ConsumeBool():
-        context = made.context
-        context.tenant, context.document_kind, context.client, context.key = (_text(provider) for _ in range(4))
-        context.priority = provider.ConsumeIntInRange(-1, 4)
-        context.pages = provider.ConsumeUInt(4)
-        context.may_be_kept = provider.ConsumeBool()
-    return made
-
-
-def _document(provider: atheris.FuzzedDataProvider) -> bytes:
-    return bytes(provider.PickValueInList([b"", b"x", b"%PDF-1.4", bytes((1 << 20) + 1), bytes(1 << 19)]))
-
-
-def _recognize(provider: atheris.FuzzedDataProvider) -> Message:
-    return ocr_pb2.RecognizeRequest(document=_document(provider), options=_options(provider))
-
-
-def _part(provider: atheris.FuzzedDataProvider) -> Message:
-    match provider.ConsumeIntInRange(0, 4):
-        case 0:
-            return ocr_pb2.RecognizeStreamRequest()
-        case 1:
-            return ocr_pb2.RecognizeStreamRequest(options=_options(provider))
-        case _:
-            return ocr_pb2.RecognizeStreamRequest(chunk=_document(provider))
-
-
-def _submission(provider: atheris.FuzzedDataProvider) -> Message:
-    return jobs_pb2.SubmitDocumentRequest(
-        document=_document(provider),
-        options=_options(provider),
-        display_name=_text(provider),
-        request_id=_text(provider),
-    )
-
-
-def _listing(provider: atheris.FuzzedDataProvider) -> Message:
-    made = jobs_pb2.ListJobsRequest(
-        page_size=provider.ConsumeInt(4), page_token=_text(provider), tenant=_text(provider)
-    )
-    if provider.ConsumeBool():
-        place = provider.ConsumeBytes(provider.ConsumeIntInRange(0, 40))
-        made.page_token = base64.urlsafe_b64encode(place).decode()
-    made.states.extend(provider.ConsumeIntListInRange(provider.ConsumeIntInRange(0, 4), -1, 7))
-    return made
-
-
-_MADE: dict[type[Message], Callable[[atheris.FuzzedDataProvider], Message]] = {
-    ocr_pb2.RecognizeRequest: _recognize,
-    ocr_pb2.RecognizeStreamRequest: _part,
-    ocr_pb2.ListEnginesRequest: lambda provider: ocr_pb2.ListEnginesRequest(),
-    jobs_pb2.SubmitDocumentRequest: _submission,
-    jobs_pb2.GetJobRequest: lambda provider: jobs_pb2.GetJobRequest(name=_text(provider)),
-    jobs_pb2.ListJobsRequest: _listing,
-    jobs_pb2.CancelJobRequest: lambda provider: jobs_pb2.CancelJobRequest(name=_text(provider)),
-}
 
 
 class _Target:
@@ -316,7 +241,7 @@ class _Target:
         messages = []
         for _ in range(count):
             if provider.ConsumeIntInRange(0, 3):
-                messages.append(_MADE[rpc.takes](provider).SerializeToString())
+                messages.append(MADE[rpc.takes](provider).SerializeToString())
             else:
                 messages.append(provider.ConsumeBytes(provider.ConsumeIntInRange(0, 200)))
         return _Call(rpc, metadata, tuple(messages))

@@ -1,0 +1,154 @@
+"""What the lab says of weights: true confidence, thresholds, misreadings; and its sheet of fonts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from engines.scribe.recogniser.alphabet import CHARACTERS
+from engines.scribe.recogniser.reader import Recogniser
+from engines.scribe.training.fonts import Font
+from engines.scribe.training.lab import calibration, fontsheet, misreadings, reading, thresholds
+from engines.scribe.training.lab.crops import Sample, page_samples
+from engines.scribe.training.lab.problems import LabError
+from engines.scribe.windows import HEIGHT
+from engines.scribe.wordinator.buckets import START, Buckets, BucketsError
+
+
+def test_confidence_that_is_true_has_no_error_and_needs_no_temperature() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.2, 1, 20_000)
+    right = rng.random(20_000) < confidence
+    assert calibration.calibration_error(confidence, right) < 0.02
+    assert calibration.temperature(confidence, right) == pytest.approx(1, abs=0.05)
+    squared = rng.random(20_000) < confidence**2
+    assert calibration.calibration_error(confidence, squared) > 0.1
+    assert calibration.temperature(confidence, squared) == pytest.approx(0.5, abs=0.03)
+
+
+def test_no_word_is_judged_by_the_temperature_it_was_fitted_on() -> None:
+    rng = np.random.default_rng(1)
+    samples = [Sample(np.zeros((HEIGHT, 8), np.uint8), "x") for _ in range(400)]
+    confidence = rng.uniform(0.2, 1, 400)
+    half = np.arange(400) % 2 == 0
+    right = rng.random(400) < np.where(half, confidence, confidence**3)
+    words = calibration.Judged(confidence, right, tuple(samples))
+    divisor, tempered = calibration.crossed(words)
+    assert 0.33 < divisor < 1
+    assert (tempered[half] < confidence[half]).all()  # by the other half's, which were too sure of themselves
+    other = calibration.temperature(confidence[half], right[half])
+    np.testing.assert_allclose(tempered[~half], confidence[~half] ** (1 / other))
+
+
+def test_each_word_of_the_truth_makes_one_word_right() -> None:
+    from engines.api import Quad, Word
+
+    nowhere = Quad((0, 0), (0, 0), (0, 0), (0, 0))
+    line = [Word(text, 0.5, nowhere) for text in ("Tax", "Tax", "total")]
+    sample = Sample(np.zeros((HEIGHT, 8), np.uint8), "TAX TOTAL")
+    assert [hit for _, hit in calibration.hits(sample, line)] == [False, False, False]
+    assert [hit for _, hit in calibration.hits(replace(sample, folded=True), line)] == [True, False, True]
+
+
+@pytest.fixture(scope="module")
+def net() -> Recogniser:
+    return reading.recogniser()[0]
+
+
+def drawn(text: str, shade: int = 20) -> np.ndarray:
+    font = ImageFont.load_default(22)
+    width = int(font.getlength(text)) + 20
+    image = Image.new("L", (width, HEIGHT), 245)
+    ImageDraw.Draw(image).text((10, 2), text, font=font, fill=shade)
+    return np.asarray(image)
+
+
+TEXTS = ("TOTAL 18.49", "DATE 14.03.2026 INVOICE 20417 AMOUNT 118.20 EUR PAID 205.70", "CASH 20.00")
+
+
+def test_strips_are_read_as_the_engine_reads_lines(net: Recogniser) -> None:
+    (part,) = reading.read(net, [drawn(text) for text in TEXTS])
+    assert len(part.windows.pixels) > len(TEXTS)  # the long one is cut
+    read = [" ".join(word.text for word in line) for line in part.words(START)]
+    assert read == list(TEXTS)
+
+
+def test_found_thresholds_are_no_worse_than_those_before(net: Recogniser) -> None:
+    rng = np.random.default_rng(0)
+    samples = [Sample(drawn(text), text) for text in TEXTS]
+    samples += [Sample(rng.integers(120, 250, (HEIGHT, 90), dtype=np.uint8), "") for _ in range(8)]
+    before = Buckets(noise=0.0, noise_known=0.0, noise_short=0.0, sure=0.9, temperature=1.0)
+    found = thresholds.found(net, samples, before)
+    assert found.after >= found.before
+    assert thresholds.found(net, samples, found.buckets).after == found.after
+
+
+def test_misreadings_are_told_by_their_edits_and_shown(net: Recogniser, tmp_path: Path) -> None:
+    samples = [Sample(drawn("TOTAL 18"), truth, "s", "k") for truth in ("TOTAL 18", "T0TAL 18", "T0TAL 10")]
+    found = misreadings.misreadings(net, samples, START)
+    assert [one.truth for one in found] == ["T0TAL 18", "T0TAL 10"]
+    assert misreadings.pairs(found) == [(("0", "O"), 2), (("0", "8"), 1)]
+    page = misreadings.write(found, samples, tmp_path)
+    assert "| s | 3 | 66.7% | `0` `O` 2, `0` `8` 1 |" in page.read_text()
+    with Image.open(tmp_path / "s-worst.png") as sheet:
+        assert len(sheet.convert("RGB").getcolors(1 << 20)) > 100  # a crop and captions in colours
+
+
+def test_words_of_a_form_have_the_label_of_their_field(tmp_path: Path) -> None:
+    page = np.full((100, 300), 250, np.uint8)
+    page[20:40, 10:90] = 30
+    page[20:40, 110:190] = 30
+    folder = tmp_path / "funsd"
+    (folder / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "a.png"), page)
+    boxes = {"NAME:": [10, 20, 90, 40], "Smith": [110, 20, 190, 40]}
+    quads = {text: [[x, y], [r, y], [r, b], [x, b]] for text, (x, y, r, b) in boxes.items()}
+    truth = {
+        "image": "images/a.png",
+        "words": [{"text": text, "quad": quad} for text, quad in quads.items()],
+        "lines": [
+            {"text": text, "quad": quad, "label": label}
+            for (text, quad), label in zip(quads.items(), ("question", "answer"), strict=True)
+        ],
+    }
+    (folder / "truth.jsonl").write_text(json.dumps(truth))
+    samples = list(page_samples(folder, 9))
+    assert [(sample.text, sample.kind) for sample in samples] == [("NAME:", "question"), ("Smith", "answer")]
+    assert all(sample.strip.shape[0] == HEIGHT for sample in samples)
+    with pytest.raises(LabError, match="no truth"):
+        list(page_samples(tmp_path, 9))
+
+
+def test_the_font_sheet_shows_what_is_struck_out(tmp_path: Path) -> None:
+    path = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
+    if not path.exists():
+        pytest.skip("Debian's fonts-liberation is not installed")
+    whole = Font(str(path), "liberation sans", "Regular", "sans", CHARACTERS)
+    broken = replace(whole, style="Broken", characters=CHARACTERS.replace("g", "").replace("Q", ""))
+    assert fontsheet.struck_out(whole) == ""
+    assert fontsheet.struck_out(broken) == "Qg"
+    assert fontsheet.chosen([whole, broken], "", "") == [whole]
+    assert fontsheet.chosen([whole, broken], "sans", "broken") == [broken]
+    fontsheet.draw([whole, broken], tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        red = (np.asarray(sheet.convert("RGB")) == fontsheet._STRUCK).all(2).any(1)
+    assert not red[: fontsheet._ROW].any()
+    assert red[fontsheet._ROW :].any()
+
+
+def test_buckets_are_kept_with_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "word.json").write_text(json.dumps({"version": "9"}))
+    with pytest.raises(BucketsError, match="cloister lab buckets"):
+        Buckets.load(tmp_path)
+    START.save(tmp_path)
+    assert Buckets.load(tmp_path) == START
+    assert json.loads((tmp_path / "word.json").read_text())["version"] == "9"
+    replace(START, noise=1.5).save(tmp_path)
+    with pytest.raises(BucketsError, match=r"0\.\.1"):
+        Buckets.load(tmp_path)
