@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -110,7 +109,7 @@ def main() -> None:
     windows = np.stack([pad(sample.strip[:, a:b]) for sample in samples for a, b in cut(sample.strip)])
     weights, card = reader.weights(Path("engines/scribe/weights"))
     shown = windows[:: max(1, len(windows) // (_SHOWN * _BATCH))][: _SHOWN * _BATCH]
-    runs: dict[str, Any] = {precision.value: reader.callable_graph(weights, precision) for precision in Precision}
+    runs: dict[str, Run] = {precision.value: reader.callable_graph(weights, precision) for precision in Precision}
     runs["litert"] = litert(weights, shown, quantised=False)
     runs["litert-int8"] = litert(weights, shown, quantised=True)
     batch = windows[:_BATCH]

@@ -165,21 +165,6 @@ def test_on_a_dark_page_light_text_is_found_with_and_without_a_table(noise: int)
         assert all(found.rails[strips_over(found, box)[0]].inverted for box in sheet.boxes)
 
 
-@pytest.mark.parametrize("margin", [120, 400])
-def test_dark_text_is_found_on_paper_that_lies_on_a_dark_grainy_table(margin: int) -> None:
-    sheet = Sheet(600, 700)
-    for row in range(10):
-        sheet.write(50, 50 + 60 * row, f"Flat white and {row} rolls 3.4{row}")
-    rng = np.random.default_rng(4)
-    height, width = 700 + 2 * margin, 600 + 2 * margin
-    # Boards: long grain, and light seams between them that run all along.
-    table = 70 + 25 * cv2.resize(rng.standard_normal((height, 40)), (width, height), interpolation=cv2.INTER_LINEAR)
-    table[::90] = 150
-    table[margin : margin + 700, margin : margin + 600] = sheet.pixels
-    found = windows(page(table.clip(0, 255).astype(np.uint8)))
-    assert_all_found(found, [(a + margin, b + margin, c + margin, d + margin) for a, b, c, d in sheet.boxes])
-
-
 def test_letters_of_7_and_of_200_px_are_found_on_one_page() -> None:
     sheet = Sheet(1400, 700)
     sheet.write(60, 40, "HUGE", size=270)
