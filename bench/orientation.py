@@ -231,7 +231,7 @@ def _cloister() -> Ask:
         # Those of a page that was judged are not asked for.
         readings = [] if seen.windows else recogniser.read(windows.pixels[:: 1 + len(windows.pixels) // _READ])
         started = time.process_time()
-        turn = orientation.reconsidered(page, seen, windows, readings, recogniser.read).turn
+        turn = orientation.reconsidered(page, seen, windows, readings, detector.windows, recogniser.read).turn
         return Answer(turn.degrees, turn.confidence, spent_s + time.process_time() - started)
 
     return ask

@@ -122,10 +122,10 @@ class Scribe:
             readings = read(windows.pixels)
         if self._upright:
             with _timed(seconds, Stage.ORIENT):
-                seen = orientation.reconsidered(page, first, windows, readings, read)
+                seen = orientation.reconsidered(page, first, windows, readings, detector.windows, read)
         if seen is not first:
             with _timed(seconds, Stage.DETECT):
-                windows = detector.windows(seen.page)
+                windows = seen.windows or detector.windows(seen.page)
             with _timed(seconds, Stage.RECOGNISE):
                 readings = read(windows.pixels)
         with _timed(seconds, Stage.WORDINATE):

@@ -28,7 +28,8 @@ LEGIBLE = 0.1
 """No page is turned to a side that reads worse than this: where nothing reads, a stamp or a line along the margin is
 all that the net has seen."""
 MARGIN = 0.1
-"""A page that the net was sure of is turned over if it reads better so by this much mean confidence."""
+"""A page that the net was sure of is turned over if it reads better so by this much mean confidence. To be left as it
+came it need not be better by so much: most pages are upright."""
 READS_BADLY = 0.5
 """A page whose words read no better than this may be upside down, however sure the net was that it is not."""
 
@@ -81,15 +82,22 @@ def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read:
     return _turned(page, best, chances[best], found.get(best))
 
 
-def reconsidered(page: Page, seen: Upright, windows: Windows, readings: Sequence[Reading], read: Read) -> Upright:
-    """What was ``seen`` of a page, or the other way up, if it read badly as it was and reads better like that.
+def reconsidered(
+    page: Page, seen: Upright, windows: Windows, readings: Sequence[Reading], detect: Detect, read: Read
+) -> Upright:
+    """What was ``seen`` of a page; or, if it read badly so, the page as it came or the other way up, which reads better.
 
-    Upside down is what the net may take for upright in a face that it never saw, and be sure. ``windows`` and
-    ``readings`` are of the page as it was seen; they cost nothing more where it reads well.
+    A face that the net never saw, or a fax with half of its strokes gone, it may take for what it is not and be sure.
+    ``windows`` and ``readings`` are of the page as it was seen; they cost nothing more where it reads well.
     """
     if seen.windows is not None or legibility(readings) > READS_BADLY:
         return seen  # what was judged has been read both ways
     shown = sample(windows)
+    if seen.turn.degrees % 180:
+        came = detect(page)
+        gain = legibility(read(sample(came))) - legibility(read(shown))
+        if gain > 0:
+            return Upright(page, Turn(0, _chance(gain)), came)
     # Half of them tell nearly always that it is no better the other way up.
     if legibility(read(overturned(shown[::2]))) < legibility(readings) + MARGIN:
         return seen
@@ -97,7 +105,12 @@ def reconsidered(page: Page, seen: Upright, windows: Windows, readings: Sequence
     if gain < MARGIN:
         return seen
     degrees = (seen.turn.degrees + 180) % 360
-    return Upright(turned(page, degrees), Turn(degrees, float(1 / (1 + np.exp(-WEIGHT * gain)))))
+    return Upright(turned(page, degrees), Turn(degrees, _chance(gain)))
+
+
+def _chance(gain: float) -> float:
+    """How likely a turn is by which a page reads better by so much mean confidence."""
+    return float(1 / (1 + np.exp(-WEIGHT * gain)))
 
 
 def _back(quarters: int) -> int:

@@ -245,6 +245,11 @@ def test_a_net_that_is_sure_and_wrong_is_found_out_by_how_the_page_reads(scribe:
     assert words_of(read) == words_of(scribe.recognize(Page(letter())))
     engine._voters = Fixed(1e-7, 1e-7, 1e-7, 1 - 3e-7)
     assert engine.recognize(rotated(letter(), 90)).turn.degrees == 270
+    # One that came upright and was laid on its side is taken as it came.
+    read = engine.recognize(Page(letter()))
+    assert read.turn.degrees == 0
+    assert read.turn.confidence > 0.9
+    assert words_of(read) == words_of(scribe.recognize(Page(letter())))
     # What reads well is left as it is, and so is what reads badly both ways.
     assert engine.recognize(rotated(letter(), 270)).turn.degrees == 90
     blurred = cv2.GaussianBlur(letter(), (0, 0), 9)
