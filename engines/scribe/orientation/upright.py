@@ -82,10 +82,10 @@ def judged(page: Page, probabilities: NDArray[np.float64], detect: Detect, read:
     return _turned(page, best, chances[best], found.get(best))
 
 
-def reconsidered(
+def reconsidered(  # noqa: PLR0917
     page: Page, seen: Upright, windows: Windows, readings: Sequence[Reading], detect: Detect, read: Read
 ) -> Upright:
-    """What was ``seen`` of a page; or, if it read badly so, the page as it came or the other way up, which reads better.
+    """What was ``seen`` of a page; if it read badly so, the page as it came or the other way up, if it reads better.
 
     A face that the net never saw, or a fax with half of its strokes gone, it may take for what it is not and be sure.
     ``windows`` and ``readings`` are of the page as it was seen; they cost nothing more where it reads well.
