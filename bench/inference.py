@@ -2,11 +2,11 @@
 
     python -m bench.inference [--data DIR] [--limit N] [--rounds N]
 
-`float32` and `bfloat16` are the graph that cells run, by TensorFlow and its oneDNN. `litert` and `litert-int8` do the
-convolutions, four fifths of the multiply-adds, in LiteRT with XNNPACK instead, the latter with weights and activations
-quantised by what some of these windows show; the LSTM, which XNNPACK has not, stays with TensorFlow. They take turns,
-in batches of 16; ``ms`` is CPU time of a window of 256 columns, the least of the rounds. ``words``: share of the words
-on receipts' lines that are read exactly, as in `bench.words`.
+`float32` and `bfloat16` are the large net's graph that cells run, by TensorFlow and its oneDNN. `litert` and
+`litert-int8` do the convolutions, four fifths of the multiply-adds, in LiteRT with XNNPACK instead, the latter with
+weights and activations quantised by what some of these windows show; the LSTM, which XNNPACK has not, stays with
+TensorFlow. They take turns, in batches of 16; ``ms`` is CPU time of a window of 256 columns, the least of the rounds.
+``words``: share of the words on receipts' lines that are read exactly, as in `bench.words`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bench.words import read_lines, score
 from engines.scribe import session
 from engines.scribe.batchnorm import Weights
-from engines.scribe.recogniser import ctc, port, reader
+from engines.scribe.recogniser import card, ctc, port, reader
 from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.precision import Precision
 from engines.scribe.training.lab.crops import cut, pad, page_samples
@@ -70,7 +70,7 @@ def litert(weights: Weights, shown: Windows, *, quantised: bool) -> Run:
     interpreter.allocate_tensors()
     given, wanted = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     with tf.Graph().as_default() as graph:
-        features = tf.compat.v1.placeholder(tf.float32, (None, 1, None, port.FEATURES), name="features")
+        features = tf.compat.v1.placeholder(tf.float32, (None, 1, None, port.LARGE.features), name="features")
         port.read(weights, features, tf.float32)
     rest = session.callable_graph(graph.as_graph_def(), "features", "logits")
 
@@ -107,7 +107,8 @@ def main() -> None:
     cv2.setNumThreads(0)
     samples = list(page_samples(given.data / "pages" / "sroie", given.limit))
     windows = np.stack([pad(sample.strip[:, a:b]) for sample in samples for a, b in cut(sample.strip)])
-    weights, card = reader.weights(Path("engines/scribe/weights"))
+    folder = Path("engines/scribe/weights")
+    weights, about = card.weights(folder), card.card_of(folder)
     shown = windows[:: max(1, len(windows) // (_SHOWN * _BATCH))][: _SHOWN * _BATCH]
     runs: dict[str, Run] = {precision.value: reader.callable_graph(weights, precision) for precision in Precision}
     runs["litert"] = litert(weights, shown, quantised=False)
@@ -121,7 +122,7 @@ def main() -> None:
             least[name] = min(least[name], time.process_time() - start)
     print(f"{'':12} {'ms':>6} {'words':>7}")
     for name, run in runs.items():
-        read = read_lines(Whole(run, card.temperature), samples)
+        read = read_lines(Whole(run, about.temperature), samples)
         print(f"{name:12} {least[name] / _BATCH * 1e3:6.2f} {score(samples, read, 0).words:7.4f}", flush=True)
 
 

@@ -1,11 +1,12 @@
 """How well, and how fast, the recogniser alone reads: lines and words cut by the truth, without the detector.
 
-    python -m bench.words [--data DIR] [--weights DIR] [--limit N] [--json FILE] [--errors N]
+    python -m bench.words [--data DIR] [--weights DIR] [--limit N] [--json FILE] [--errors N] [--no-cascade]
 
 Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd; its answers, among which its handwriting is,
 apart from the forms' own print), tables and columns (scribe_bench), cut by their quads; and made letters, books,
 receipts, thermal print, photos, screens, and negatives, which hold no text, from the training package where its fonts
-are.
+are. ``ms``: CPU time of a window on one core at the mean of a set, text and all. With ``--no-cascade`` the large net
+reads every window, without the small one before it.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ _MADE_WINDOWS = 600
 class Score:
     """``words``: share of the truth's words read exactly (Single Word Accuracy, which is also the recall);
     ``precision``: share of the words read that are in the truth; ``cer``: character error rate; ``lines``: strips;
-    ``windows``; ``false``: share of windows without text in which some was read."""
+    ``windows``, and ``ms``, CPU time of each; ``false``: share of windows without text in which some was read,
+    ``kept``: of which the Wordinator kept words."""
 
     words: float
     precision: float
     cer: float
     lines: int
     windows: int
+    ms: float = 0.0
     false: float | None = None
     kept: float | None = None
 
@@ -95,12 +98,12 @@ def score(samples: list[Sample], texts: list[str], errors: int) -> Score:
         round(wrong / max(1, characters), 4),
         len(samples),
         windows,
-        false,
+        false=false,
     )
 
 
 def speed(recogniser: Recogniser, rounds: int = 20) -> dict[str, float]:
-    """CPU time of a window in batches of 16, wide and narrow, ms: the least of ``rounds``."""
+    """CPU time of the large net for a window in batches of 16, wide and narrow, ms: the least of ``rounds``."""
     rng = np.random.default_rng(0)
     figures = {}
     for width in (WIDTH, WIDTH // 2):
@@ -141,9 +144,11 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=list(_SETS), choices=_SETS)
     parser.add_argument("--errors", type=int, default=0, help="misreadings to print for each set")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--no-cascade", action="store_true", help="let the large net read every window")
     given = parser.parse_args()
     cv2.setNumThreads(0)
-    recogniser, buckets = Recogniser.load(given.weights), Buckets.load(given.weights)
+    recogniser = Recogniser.load(given.weights, cascade=not given.no_cascade)
+    buckets = Buckets.load(given.weights)
     results: dict[str, object] = {"version": recogniser.card.version, **speed(recogniser)}
     print(json.dumps(results))
     for name in given.sets:
@@ -154,10 +159,16 @@ def main() -> None:
             continue
         for where in dict.fromkeys(sample.set for sample in samples):
             its = [sample for sample in samples if sample.set == where]
-            result = score(its, read_lines(recogniser, its), given.errors)
-            result = replace(result, kept=kept(recogniser, its, buckets))
+            start = time.process_time()
+            read = read_lines(recogniser, its)
+            ms = (time.process_time() - start) * 1e3
+            result = score(its, read, given.errors)
+            result = replace(result, ms=round(ms / result.windows, 2), kept=kept(recogniser, its, buckets))
             results[where] = asdict(result)
-            print(f"{where:13} {_told(result)}  lines {result.lines}  windows {result.windows}", flush=True)
+            print(
+                f"{where:13} {_told(result)}  lines {result.lines}  windows {result.windows}  ms {result.ms}",
+                flush=True,
+            )
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
 

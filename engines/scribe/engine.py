@@ -32,8 +32,9 @@ class Scribe:
     """Cloister's own engine. Fulfils `engines.api.Engine`.
 
     ``upright`` tells whether pages that lie on their side or upside down are turned before they are read. ``weights``
-    is a folder, by its absolute path, with a `word.npz` and a `word.json` to read with instead of those that came
-    along. Making one reads the names of the weights and nothing else: OpenCV and TensorFlow are imported by `load`.
+    is a folder, by its absolute path, with a `word.npz`, a `word.json` and, where that tells of one, a `small.npz`, to
+    read with instead of those that came along. Making one reads the names of the weights and nothing else: OpenCV and
+    TensorFlow are imported by `load`.
     """
 
     name = "scribe"

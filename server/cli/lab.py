@@ -264,7 +264,7 @@ def buckets_(
 def _explained() -> Iterator[None]:
     """End the command with a message instead of a traceback where something it needs is not there."""
     try:
-        from engines.scribe.recogniser.reader import WeightsError
+        from engines.scribe.recogniser.card import WeightsError
         from engines.scribe.training.lab.problems import LabError
         from engines.scribe.wordinator.buckets import BucketsError
 

@@ -7,6 +7,7 @@ accepts.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,19 +18,58 @@ from engines.scribe.recogniser.precision import Precision
 if TYPE_CHECKING:
     import tensorflow as tf
 
-CONVOLUTIONS = (
-    # channels, kernel, stride, padding; each with BatchNorm and ReLU. 32 x 256 in, 1 x 64 out
-    (24, (5, 5), (2, 2), (2, 2)),
-    (32, (3, 3), (1, 1), (1, 1)),
-    (64, (3, 3), (2, 2), (1, 1)),
-    (64, (3, 3), (1, 1), (1, 1)),
-    (96, (3, 3), (2, 1), (1, 1)),
-    (160, (4, 3), (1, 1), (0, 1)),
+Convolution = tuple[int, tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a net is made of.
+
+    ``convolutions``, each with BatchNorm and ReLU: channels, kernel, stride, padding; 32 x w in, 1 x w / 4 out.
+    ``hidden``: states of each direction of the LSTM that reads them. ``second``: those of another that reads the
+    first's states, 0 where there is none; the head sees both.
+    """
+
+    convolutions: tuple[Convolution, ...]
+    hidden: int
+    second: int
+
+    @property
+    def features(self) -> int:
+        """Channels of the last convolution."""
+        return self.convolutions[-1][0]
+
+    @property
+    def states(self) -> int:
+        """What the head sees of each step."""
+        return 2 * (self.hidden + self.second)
+
+
+LARGE = Layout(
+    (
+        (24, (5, 5), (2, 2), (2, 2)),
+        (32, (3, 3), (1, 1), (1, 1)),
+        (64, (3, 3), (2, 2), (1, 1)),
+        (64, (3, 3), (1, 1), (1, 1)),
+        (96, (3, 3), (2, 1), (1, 1)),
+        (160, (4, 3), (1, 1), (0, 1)),
+    ),
+    hidden=112,
+    second=112,
 )
-FEATURES = CONVOLUTIONS[-1][0]
-HIDDEN = 112
-SECOND = 112
-"""States of each direction of the second LSTM, which reads the first's; the head sees both."""
+"""The Word Deep Net: 111 million multiply-adds for 256 columns."""
+SMALL = Layout(
+    (
+        (16, (5, 5), (2, 2), (2, 2)),
+        (32, (3, 3), (2, 2), (1, 1)),
+        (40, (3, 3), (1, 1), (1, 1)),
+        (64, (3, 3), (2, 1), (1, 1)),
+        (96, (4, 3), (1, 1), (0, 1)),
+    ),
+    hidden=64,
+    second=0,
+)
+"""The net that looks first: 26 million multiply-adds."""
 COLUMNS = 4
 """Window columns for each step of the output, px."""
 LEAST_RANGE = 24.0
@@ -37,9 +77,9 @@ LEAST_RANGE = 24.0
 empty."""
 
 
-def graph(weights: Weights, precision: Precision = Precision.FLOAT32) -> tf.compat.v1.GraphDef:
-    """The net as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names and
-    layouts."""
+def graph(weights: Weights, precision: Precision = Precision.FLOAT32, layout: Layout = LARGE) -> tf.compat.v1.GraphDef:
+    """The net of ``layout`` as a frozen graph; ``weights`` are `WordNet.state_dict()` as arrays, under PyTorch's names
+    and layouts."""
     import tensorflow as tf
 
     number = tf.as_dtype(precision.value)
@@ -50,29 +90,30 @@ def graph(weights: Weights, precision: Precision = Precision.FLOAT32) -> tf.comp
         low = tf.reduce_min(grey, (1, 2), keepdims=True)
         high = tf.reduce_max(grey, (1, 2), keepdims=True)
         x = tf.cast(tf.expand_dims((high - grey) / tf.maximum(high - low, LEAST_RANGE), 3), number)
-        read(weights, convolved(weights, x), number)
+        read(weights, convolved(weights, x, layout), number, layout)
     return made.as_graph_def()
 
 
-def convolved(weights: Weights, x: Any) -> Any:
-    """Features (n, 1, steps, `FEATURES`) of ink (n, 32, w, 1), in the numbers that the ink is in."""
+def convolved(weights: Weights, x: Any, layout: Layout = LARGE) -> Any:
+    """Features (n, 1, steps, ``layout.features``) of ink (n, 32, w, 1), in the numbers that the ink is in."""
     import tensorflow as tf
 
-    for i, (_, _, stride, padding) in enumerate(CONVOLUTIONS):
+    for i, (_, _, stride, padding) in enumerate(layout.convolutions):
         kernel, bias = (tf.cast(array, x.dtype) for array in folded(weights, i))
         pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
         x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
     return x
 
 
-def read(weights: Weights, features: Any, number: Any) -> Any:
-    """Logits, named so, of features (n, 1, steps, `FEATURES`); the head multiplies in ``number``."""
+def read(weights: Weights, features: Any, number: Any, layout: Layout = LARGE) -> Any:
+    """Logits, named so, of features (n, 1, steps, ``layout.features``); the head multiplies in ``number``."""
     import tensorflow as tf
 
     sequence = tf.transpose(tf.cast(tf.squeeze(features, 1), tf.float32), (1, 0, 2))  # steps, n, features
-    first = _both_ways(weights, sequence, "lstm")
-    states = tf.concat((first, _both_ways(weights, first, "second")), 2)
-    states = tf.reshape(states, (-1, 2 * HIDDEN + 2 * SECOND))
+    states = _both_ways(weights, sequence, "lstm")
+    if layout.second:
+        states = tf.concat((states, _both_ways(weights, states, "second")), 2)
+    states = tf.reshape(states, (-1, layout.states))
     head = tf.cast(weights["head.weight"].T, number)
     flat = tf.nn.bias_add(tf.cast(tf.matmul(tf.cast(states, number), head), tf.float32), weights["head.bias"])
     shape = tf.shape(sequence)

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from engines.scribe.recogniser import ctc
 from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training.net import WordNet, load
@@ -41,13 +42,15 @@ def distance(a: str, b: str) -> int:
 
 
 @torch.no_grad()
-def read(net: nn.Module, shard: Shard, device: torch.device, most: int) -> list[Reading]:
-    """Greedy readings of the first ``most`` windows of ``shard``."""
+def read(
+    net: nn.Module, shard: Shard, device: torch.device, most: int, language: ctc.Language | None = None
+) -> list[Reading]:
+    """Readings of the first ``most`` windows of ``shard``, with the ``language``'s say where one is given."""
     net.eval()
     readings = []
     for i in range(0, min(most, len(shard.texts)), 64):
         logits = net(torch.from_numpy(shard.windows[i : min(i + 64, most)].copy()).to(device))
-        readings += decoded(logits.cpu().numpy(), COLUMNS)
+        readings += decoded(logits.cpu().numpy(), COLUMNS, language=language)
     return readings
 
 

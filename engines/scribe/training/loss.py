@@ -45,3 +45,17 @@ class FoldingCtc(nn.Module):
         steps = torch.full((len(logits),), logits.shape[1], dtype=torch.long)
         losses: Tensor = self._ctc(log_probabilities.transpose(0, 1), targets, steps, lengths)
         return losses.mean()
+
+
+def imitation(logits: Tensor, wanted: Tensor) -> Tensor:
+    """How far the readings of ``logits`` (n, t, c) are from those of another net's, ``wanted``, step by step: the
+    Kullback-Leibler divergence, summed over steps, mean of the windows (Hinton, Vinyals and Dean 2015).
+
+    Unlike CTC it says at which step each character is to stand, and how sure one may be of it."""
+    return (
+        nn.functional.kl_div(
+            logits.float().log_softmax(-1), wanted.float().log_softmax(-1), reduction="none", log_target=True
+        )
+        .sum((1, 2))
+        .mean()
+    )

@@ -38,6 +38,10 @@ class TrainSettings:
     clip: float = 2.0
     ema: float = 0.998
     real_share: float = 0.35
+    small: bool = False
+    """Whether it is the small net that is trained."""
+    teacher: str = ""
+    """Weights of the large net, whose readings are the truth instead of what windows say; none if empty."""
     threads: int = 2
     checkpoint_every: int = 250
     evaluate_every: int = 500

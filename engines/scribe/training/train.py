@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines.scribe.recogniser.port import LARGE, SMALL
 from engines.scribe.training.evaluate import score_shard
 from engines.scribe.training.lab.recipe import recipe
 from engines.scribe.training.lab.recorder import Recorder
-from engines.scribe.training.loss import FoldingCtc
-from engines.scribe.training.net import WordNet, load
+from engines.scribe.training.loss import FoldingCtc, imitation
+from engines.scribe.training.net import WordNet, load, teacher
 from engines.scribe.training.schedule import follow, rate
 from engines.scribe.training.settings import RUNS, SHARDS, DataSettings, TrainSettings
 from engines.scribe.training.shards import Pool, Shard, batch
@@ -35,9 +36,11 @@ def train(run: Path, settings: TrainSettings, start: Path | None, goal: str = ""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = WordNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = SMALL if settings.small else LARGE
+    net = WordNet(layout).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
-        net.load_state_dict(load(start))
+        net.load_state_dict(load(start, layout))
+    taught = teacher(Path(settings.teacher)).to(device) if settings.teacher else None
     ema = copy.deepcopy(net).eval()
     decayed = [p for p in net.parameters() if p.dim() > 1]
     plain = [p for p in net.parameters() if p.dim() <= 1]
@@ -94,8 +97,14 @@ def train(run: Path, settings: TrainSettings, start: Path | None, goal: str = ""
         drawn = batch(
             np.random.default_rng([settings.seed, step]), real, synthetic, settings.batch, settings.real_share
         )
-        logits = net(drawn.pixels.to(device))
-        loss = loss_of(logits.cpu(), drawn.targets, drawn.lengths, drawn.folded)
+        pixels = drawn.pixels.to(device)
+        logits = net(pixels)
+        if taught is None:
+            loss = loss_of(logits.cpu(), drawn.targets, drawn.lengths, drawn.folded)
+        else:
+            with torch.no_grad():
+                wanted = taught(pixels)
+            loss = imitation(logits, wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
@@ -129,6 +138,8 @@ def main() -> None:
     parser.add_argument("--real-share", type=float, default=TrainSettings().real_share)
     parser.add_argument("--warmup", type=int, default=TrainSettings().warmup)
     parser.add_argument("--start", type=Path, help="weights to begin from: a run's ema.pt, or word.npz")
+    parser.add_argument("--small", action="store_true", help="train the small net, that looks before the large one")
+    parser.add_argument("--teacher", default="", help="weights of the large net, to train on its readings")
     parser.add_argument("--goal", default="", help="what the run is for, in a sentence: goes into the lab notebook")
     given = parser.parse_args()
     settings = replace(
@@ -137,6 +148,8 @@ def main() -> None:
         peak_rate=given.peak_rate,
         real_share=given.real_share,
         warmup=given.warmup,
+        small=given.small,
+        teacher=given.teacher,
     )
     train(RUNS / given.run, settings, given.start, given.goal)
 

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from engines.documents import decode
+from engines.api import Page
+from engines.documents import decode, specimen
 from engines.errors import OptionsError
+from engines.scribe import detector
 from engines.scribe.engine import WEIGHTS, Scribe
-from engines.scribe.recogniser.reader import WeightsError
+from engines.scribe.recogniser import ctc
+from engines.scribe.recogniser.batches import columns
+from engines.scribe.recogniser.card import WeightsError
+from engines.scribe.recogniser.reader import Recogniser
 
 
 def test_weights_come_from_the_folder_that_is_named(tmp_path: Path) -> None:
@@ -22,7 +27,8 @@ def test_weights_come_from_the_folder_that_is_named(tmp_path: Path) -> None:
     assert Scribe(upright=False).model_version == card["version"]
     with pytest.raises(WeightsError, match=str(tmp_path)):
         engine.load()
-    shutil.copy(WEIGHTS / "word.npz", tmp_path)
+    for name in ("word.npz", "small.npz"):
+        shutil.copy(WEIGHTS / name, tmp_path)
     engine.load()
 
 
@@ -30,6 +36,16 @@ def test_weights_come_from_the_folder_that_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_weights_is_refused_by_name(weights: object) -> None:
     with pytest.raises(OptionsError, match=r"engine scribe: weights"):
         Scribe(weights=weights)  # type: ignore[arg-type]
+
+
+def test_what_a_cell_rehearses_on_is_partly_easy_and_partly_hard() -> None:
+    recogniser = Recogniser.load(WEIGHTS)
+    assert recogniser._small is not None
+    assert recogniser.card.enough is not None
+    pixels = detector.windows(Page(specimen.letter())).pixels
+    first = recogniser._small.read(pixels, columns(pixels), ctc.language())
+    easy = sum(recogniser.card.enough.holds(reading) for _, reading in first)
+    assert len(pixels) / 4 < easy < len(pixels) * 3 / 4
 
 
 PAGES = Path("deploy/demo/pages")

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from engines.api import Word
+from engines.scribe.recogniser.card import Card
 from engines.scribe.recogniser.precision import Precision
-from engines.scribe.recogniser.reader import Card, Recogniser, callable_graph
+from engines.scribe.recogniser.reader import Net, Recogniser, callable_graph
 from engines.scribe.training.lab.crops import PAGES, Grey, Sample, cut, pad, page_samples
 from engines.scribe.training.lab.problems import ExtraError, LabError
 from engines.scribe.training.lab.record import folder_of
@@ -59,7 +60,7 @@ def recogniser(which: str = "") -> tuple[Recogniser, Buckets]:
         raise LabError(f"the run {which} has no {weights.name} yet")
     state = load(weights).items()
     arrays = {name: np.asarray(value.numpy(), np.float32) for name, value in state if value.is_floating_point()}
-    return Recogniser(callable_graph(arrays, Precision.FLOAT32), Card(which, 1.0)), START
+    return Recogniser(Net(callable_graph(arrays, Precision.FLOAT32), 1.0), Card(which, 1.0)), START
 
 
 def held_samples(names: Sequence[str], limit: int) -> list[Sample]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.scribe.recogniser.batches import ROOM, WIDTHS, columns
+from engines.scribe.recogniser.card import CARD_FILE, LARGE_FILE, SMALL_FILE, Enough, WeightsError, weights
+from engines.scribe.recogniser.port import SMALL
 from engines.scribe.recogniser.precision import Precision, fastest
-from engines.scribe.recogniser.reader import ROOM, WIDTHS, Recogniser, WeightsError
-from engines.scribe.windows import HEIGHT, WIDTH
+from engines.scribe.recogniser.reader import Net, Recogniser, callable_graph
+from engines.scribe.windows import HEIGHT, WIDTH, Reading
 
 WEIGHTS = Path(__file__).parents[4] / "engines" / "scribe" / "weights"
 
@@ -36,6 +42,55 @@ def test_tensorflow_gives_the_logits_that_pytorch_gave(golden: dict[str, NDArray
     np.testing.assert_allclose(recogniser.logits(windows[:, :, : WIDTH // 2].copy()), golden["narrow"], atol=1e-4)
 
 
+def test_so_does_the_small_net(golden: dict[str, NDArray]) -> None:
+    windows = np.ascontiguousarray(golden["windows"][:, :, : WIDTH // 2])
+    run = callable_graph(weights(WEIGHTS, SMALL_FILE), Precision.FLOAT32, SMALL)
+    with np.load(Path(__file__).with_name(SMALL_FILE)) as file:
+        np.testing.assert_allclose(run(windows), file["logits"], atol=1e-4)
+
+
+class Spied(Net):
+    """A net that counts the windows it reads."""
+
+    def __init__(self, of: Net) -> None:
+        self._of = of
+        self.seen = 0
+
+    def read(self, *given: Any) -> Iterator[tuple[int, Reading]]:
+        for place, reading in self._of.read(*given):
+            self.seen += 1
+            yield place, reading
+
+
+@pytest.mark.parametrize(("enough", "twice"), [(Enough(0, 0, 0), 0), (Enough(1.01, 0, 1.01), 3)], ids=["all", "none"])
+def test_windows_are_read_twice_where_once_is_not_enough(
+    recogniser: Recogniser, golden: dict[str, NDArray], enough: Enough, twice: int
+) -> None:
+    assert recogniser._small is not None
+    large, small = Spied(recogniser._large), Spied(recogniser._small)
+    windows = golden["windows"][:3]
+    read = Recogniser(large, replace(recogniser.card, enough=enough), small).read(windows)
+    assert (small.seen, large.seen) == (3, twice)
+    alone = Recogniser.load(WEIGHTS, cascade=False).read(windows)
+    assert ([reading.text for reading in read] == [reading.text for reading in alone]) or not twice
+    assert all(reading.text for reading in read)
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "confidence", "holds"),
+    [
+        ("ab", 0.9, 0.5, True),
+        ("ab", 0.89, 1.0, False),
+        ("ab", 0.9, 0.49, False),
+        ("", 1.0, 0.7, True),
+        ("", 1.0, 0.69, False),
+    ],
+)
+def test_what_is_enough(text: str, least: float, confidence: float, holds: bool) -> None:
+    probabilities = np.linspace(least, 1, len(text))
+    assert Enough(0.9, 0.5, 0.7).holds(Reading(text, probabilities, probabilities, confidence)) is holds
+
+
 def test_bfloat16_reads_the_same_text(golden: dict[str, NDArray]) -> None:
     exact, quick = (Recogniser.load(WEIGHTS, precision).read(golden["windows"]) for precision in Precision)
     assert [reading.text for reading in quick] == [reading.text for reading in exact]
@@ -50,9 +105,9 @@ def test_windows_are_read_in_as_many_columns_as_their_text_needs(
     windows = np.full((len(ends), HEIGHT, WIDTH), 250, np.uint8)
     for window, end in zip(windows, ends, strict=True):
         window[4:20, max(0, end - 9) : end] = 30
-    assert recogniser._forms(windows).tolist() == [0, 0, 0, 1, len(WIDTHS) - 1, len(WIDTHS) - 1]
+    assert columns(windows).tolist() == [*WIDTHS[:1] * 3, WIDTHS[1], WIDTH, WIDTH]
     fitting = recogniser.read(golden["windows"])
-    monkeypatch.setattr("engines.scribe.recogniser.reader.WIDTHS", (WIDTH,))
+    monkeypatch.setattr("engines.scribe.recogniser.batches.WIDTHS", (WIDTH,))
     assert [reading.text for reading in fitting] == [reading.text for reading in recogniser.read(golden["windows"])]
 
 
@@ -131,6 +186,14 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "word.json").write_text((WEIGHTS / "word.json").read_text())
     with pytest.raises(WeightsError, match=str(tmp_path)):
         Recogniser.load(tmp_path)
+
+
+def test_a_small_net_that_is_promised_and_missing_is_named(tmp_path: Path) -> None:
+    for name in (LARGE_FILE, CARD_FILE):
+        (tmp_path / name).write_bytes((WEIGHTS / name).read_bytes())
+    with pytest.raises(WeightsError, match=SMALL_FILE):
+        Recogniser.load(tmp_path)
+    assert Recogniser.load(tmp_path, cascade=False).read(np.zeros((0, HEIGHT, WIDTH), np.uint8)) == []
 
 
 def test_weights_for_another_alphabet_are_refused(tmp_path: Path) -> None:

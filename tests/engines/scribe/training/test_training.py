@@ -15,13 +15,16 @@ pytest.importorskip("faker", reason="the training extra (faker) is not installed
 from PIL import ImageFont  # noqa: E402
 
 from engines.scribe.recogniser.alphabet import CHARACTERS, CLASSES, encode, knows  # noqa: E402
+from engines.scribe.recogniser.card import Enough  # noqa: E402
+from engines.scribe.recogniser.port import LARGE, SMALL, Layout  # noqa: E402
 from engines.scribe.training import fonts, render, windows  # noqa: E402
+from engines.scribe.training.cascade import enough  # noqa: E402
 from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
-from engines.scribe.training.loss import FoldingCtc, fold  # noqa: E402
-from engines.scribe.training.net import WordNet, load, normalise  # noqa: E402
+from engines.scribe.training.loss import FoldingCtc, fold, imitation  # noqa: E402
+from engines.scribe.training.net import WordNet, load, normalise, teacher  # noqa: E402
 from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
 from engines.scribe.training.shards import collate  # noqa: E402
-from engines.scribe.windows import HEIGHT, WIDTH  # noqa: E402
+from engines.scribe.windows import HEIGHT, WIDTH, Reading  # noqa: E402
 
 LIBERATION = Path("/usr/share/fonts/truetype/liberation")
 
@@ -42,21 +45,67 @@ def some_fonts() -> fonts.Fonts:
     return fonts.Fonts(entries, {look: 0.2 for look, _ in looks})
 
 
-def test_the_port_gives_pytorchs_logits_for_any_weights() -> None:
+def seasoned(layout: Layout) -> WordNet:
+    """A net whose BatchNorm's statistics have left their start."""
+    torch.manual_seed(3)
+    net = WordNet(layout).train()
+    for _ in range(3):
+        net(torch.randint(0, 256, (8, HEIGHT, WIDTH), dtype=torch.uint8))
+    return net.eval()
+
+
+@pytest.mark.parametrize("layout", [LARGE, SMALL], ids=["large", "small"])
+def test_the_port_gives_pytorchs_logits_for_any_weights(layout: Layout) -> None:
     from engines.scribe.recogniser.precision import Precision
     from engines.scribe.recogniser.reader import callable_graph
 
-    torch.manual_seed(3)
-    net = WordNet().train()
+    net = seasoned(layout)
     pixels = torch.randint(0, 256, (8, HEIGHT, WIDTH), dtype=torch.uint8)
-    for _ in range(3):
-        net(pixels)  # BatchNorm's statistics leave their start
-    net.eval()
     with torch.no_grad():
         expected = net(pixels).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    found = callable_graph(weights, Precision.FLOAT32)(pixels.numpy())
+    found = callable_graph(weights, Precision.FLOAT32, layout)(pixels.numpy())
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_teacher_reads_as_the_net_does_whose_weights_it_has(tmp_path: Path) -> None:
+    net = seasoned(LARGE)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    pixels = torch.randint(0, 256, (2, HEIGHT, WIDTH), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(teacher(tmp_path / "net.pt")(pixels), net(pixels), atol=1e-4, rtol=0)
+
+
+def test_imitation_is_least_where_both_nets_say_the_same() -> None:
+    torch.manual_seed(0)
+    wanted = torch.randn(2, 3, CLASSES) * 3
+    assert float(imitation(wanted + 5, wanted)) == pytest.approx(0, abs=1e-5)
+    other = wanted.clone()
+    other[1, 2] = -other[1, 2]
+    probabilities = wanted[1, 2].softmax(-1)
+    apart = (probabilities * (probabilities.log() - other[1, 2].log_softmax(-1))).sum()
+    torch.testing.assert_close(imitation(other, wanted), apart / 2)
+
+
+def reading(text: str, probability: float, confidence: float = 0.5) -> Reading:
+    count = len(text)
+    return Reading(text, np.arange(count, dtype=np.float32), np.full(count, probability, np.float32), confidence)
+
+
+def test_the_small_net_is_believed_as_far_down_as_it_loses_nothing() -> None:
+    small = [reading("a", 0.9), reading("b", 0.8), reading("x", 0.7), reading("d", 0.6)]
+    small += [reading("", 1, 0.9), reading("", 1, 0.4), reading("", 1, 0.3)]
+    large = [reading(text, 1) for text in ("a", "b", "c", "d", "", "f", "")]
+    right = [True] * len(small)
+    assert enough(small, large, right, 0.0) == Enough(pytest.approx(0.8), 0.5, pytest.approx(0.9))
+    # One that left a letter out is told by the probability of its whole text.
+    small[2] = reading("x", 0.7, 0.2)
+    assert enough(small, large, right, 0.0) == Enough(pytest.approx(0.6), 0.5, pytest.approx(0.9))
+    small[2] = reading("x", 0.7)
+    # Where the large net is wrong too nothing is lost.
+    right[2] = False
+    assert enough(small, large, right, 0.0).character == pytest.approx(0.6)
+    assert not enough(small[2:3], large[2:3], [True], 0.0).holds(small[0])
 
 
 def test_weights_from_before_the_second_lstm_read_as_they_did(tmp_path: Path) -> None:

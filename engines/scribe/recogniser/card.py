@@ -1,0 +1,74 @@
+"""The recogniser's weights on disk, and the card that says what they are."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.scribe.recogniser.alphabet import CHARACTERS
+from engines.scribe.windows import Reading
+
+LARGE_FILE, SMALL_FILE, CARD_FILE = "word.npz", "small.npz", "word.json"
+ENOUGH_KEY = "small"
+"""In the card: the settings of `Enough`."""
+
+
+class WeightsError(Exception):
+    """The weights are missing, damaged, or made for another alphabet; says which file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """When a window needs no second look.
+
+    ``character`` is the least probability that the small net, with the language model, gives any character of its text;
+    ``text`` that of the whole text by the net alone, which also tells of characters it may have left out; ``empty``
+    that of there being none.
+    """
+
+    character: float
+    text: float
+    empty: float
+
+    def holds(self, reading: Reading) -> bool:
+        """Whether the small net's ``reading`` of a window stands."""
+        if not reading.text:
+            return reading.confidence >= self.empty
+        return reading.confidence >= self.text and float(reading.probabilities.min()) >= self.character
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What `word.json` says of the weights: their version, the temperature of the confidence, and when what the small
+    net reads is enough; None where there is no small net."""
+
+    version: str
+    temperature: float
+    enough: Enough | None = None
+
+
+def weights(directory: Path, name: str = LARGE_FILE) -> dict[str, NDArray[np.float32]]:
+    """The arrays of the file ``name`` in ``directory``. Raises WeightsError."""
+    try:
+        with (directory / name).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: np.asarray(file[name], np.float32) for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"no usable {name} in {directory}: {error}") from error
+
+
+def card_of(directory: Path) -> Card:
+    """What `word.json` in ``directory`` says of the weights. Raises WeightsError."""
+    path = directory / CARD_FILE
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"no usable {path.name} in {directory}: {error}") from error
+    if card["alphabet"] != CHARACTERS:
+        raise WeightsError(f"{path} was made for another alphabet; export the weights again")
+    enough = card.get(ENOUGH_KEY)
+    return Card(card["version"], card["temperature"], Enough(**enough) if enough else None)
