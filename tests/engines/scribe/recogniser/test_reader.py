@@ -73,7 +73,6 @@ def test_windows_are_read_twice_where_once_is_not_enough(
     assert (small.seen, large.seen) == (3, twice)
     alone = Recogniser.load(WEIGHTS, cascade=False).read(windows)
     assert ([reading.text for reading in read] == [reading.text for reading in alone]) or not twice
-    assert all(reading.text for reading in read)
 
 
 @pytest.mark.parametrize(
