@@ -22,7 +22,12 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def decoded(
-    logits: NDArray[np.float32], columns: int, temperature: float = 1.0, language: ctc.Language | None = None
+    logits: NDArray[np.float32],
+    columns: int,
+    temperature: float = 1.0,
+    language: ctc.Language | None = None,
+    *,
+    alternatives: bool = True,
 ) -> list[Reading]:
     """Readings of ``logits`` float32 (n, steps, classes), each step ``columns`` px wide.
 
@@ -30,13 +35,15 @@ def decoded(
     centre of the step where it is most probable; its probability the one there, or where the net wavers its share
     beside what else could stand there, by net and language. Spaces at either end are dropped. The confidence is the
     net's probability of the text over all its alignments, its logarithm divided by ``temperature``: of that the
-    language is no part.
+    language is no part. Without ``alternatives`` no reading says more than its text.
     """
     read = ctc.texts(logits, language)
-    return [_reading(row, text, columns, temperature) for row, text in zip(logits, read, strict=True)]
+    return [_reading(row, text, columns, temperature, alternatives) for row, text in zip(logits, read, strict=True)]
 
 
-def _reading(logits: NDArray[np.float32], read: ctc.Text, columns: int, temperature: float) -> Reading:
+def _reading(
+    logits: NDArray[np.float32], read: ctc.Text, columns: int, temperature: float, alternatives: bool
+) -> Reading:
     confidence = float(np.exp(read.log_likelihood / temperature))
     text = "".join([CHARACTERS[number - 1] for number in read.classes.tolist()])
     kept = text.strip(" ")
@@ -50,5 +57,5 @@ def _reading(logits: NDArray[np.float32], read: ctc.Text, columns: int, temperat
         ((read.steps[chosen] + 0.5) * columns).astype(np.float32),
         probabilities,
         confidence,
-        log_softmax(logits) if probabilities.min() < SURE else None,
+        log_softmax(logits) if alternatives and probabilities.min() < SURE else None,
     )

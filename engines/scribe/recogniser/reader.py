@@ -20,11 +20,16 @@ from engines.scribe.windows import HEIGHT, Reading
 
 
 class Net:
-    """A net as a graph, which reads windows in batches of one form. ``run`` is what `callable_graph` gives."""
+    """A net as a graph, which reads windows in batches of one form. ``run`` is what `callable_graph` gives.
 
-    def __init__(self, run: Any, temperature: float) -> None:
+    Without ``alternatives`` its readings say no more than their text: what is sure needs no repair, and what is not is
+    read again.
+    """
+
+    def __init__(self, run: Any, temperature: float, *, alternatives: bool = True) -> None:
         self._run = run
         self._temperature = temperature
+        self._alternatives = alternatives
 
     def warm(self) -> None:
         """Run every shape once."""
@@ -39,7 +44,7 @@ class Net:
         columns."""
         for chosen, width in batches(needed):
             logits = self.logits(np.ascontiguousarray(pixels[chosen, :, :width]))
-            readings = decoded(logits, port.COLUMNS, self._temperature, language)
+            readings = decoded(logits, port.COLUMNS, self._temperature, language, alternatives=self._alternatives)
             yield from zip(chosen.tolist(), readings, strict=True)
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -74,7 +79,8 @@ class Recogniser:
         large = Net(callable_graph(weights(directory), precision), card.temperature)
         small = None
         if cascade and card.enough is not None:
-            small = Net(callable_graph(weights(directory, SMALL_FILE), precision, port.SMALL), 1.0)
+            run = callable_graph(weights(directory, SMALL_FILE), precision, port.SMALL)
+            small = Net(run, 1.0, alternatives=False)
         recogniser = cls(large, card, small)
         for net in filter(None, (large, small)):
             net.warm()
