@@ -68,7 +68,10 @@ def card_of(directory: Path) -> Card:
         card = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise WeightsError(f"no usable {path.name} in {directory}: {error}") from error
-    if card["alphabet"] != CHARACTERS:
-        raise WeightsError(f"{path} was made for another alphabet; export the weights again")
-    enough = card.get(ENOUGH_KEY)
-    return Card(card["version"], card["temperature"], Enough(**enough) if enough else None)
+    try:
+        if card["alphabet"] != CHARACTERS:
+            raise WeightsError(f"{path} was made for another alphabet; export the weights again")
+        enough = card.get(ENOUGH_KEY)
+        return Card(card["version"], float(card["temperature"]), Enough(**enough) if enough else None)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is no card of weights: {error!r}; export the weights again") from error

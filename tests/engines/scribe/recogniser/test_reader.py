@@ -201,3 +201,12 @@ def test_weights_for_another_alphabet_are_refused(tmp_path: Path) -> None:
     (tmp_path / "word.json").write_text(json.dumps(card))
     with pytest.raises(WeightsError, match="alphabet"):
         Recogniser.load(tmp_path)
+
+
+@pytest.mark.parametrize("card", ['{"alphabet": ""}', "{}", "[]", '{"small": {"sure": 1}}'])
+def test_a_card_that_is_none_is_refused_by_name(tmp_path: Path, card: str) -> None:
+    whole = json.loads((WEIGHTS / CARD_FILE).read_text())
+    given = json.loads(card)
+    (tmp_path / CARD_FILE).write_text(json.dumps(whole | given if "small" in given else given))
+    with pytest.raises(WeightsError, match=str(tmp_path / CARD_FILE)):
+        Recogniser.load(tmp_path)
