@@ -57,7 +57,7 @@ class Recogniser:
     """The Word Deep Net, behind a small one that reads what is easy. `load` once, before forking; then `read` in any
     child.
 
-    A cascade (Viola and Jones 2001): all windows go through the small net, which takes a quarter of the time, and
+    A cascade (Viola and Jones 2001): all windows go through the small net, which takes a third of the time, and
     those of which it is not sure through the large one too. ``small`` may be None; else the card says what is enough.
     """
 

@@ -40,7 +40,7 @@ def train(run: Path, settings: TrainSettings, start: Path | None, goal: str = ""
     net = WordNet(layout).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         net.load_state_dict(load(start, layout))
-    taught = teacher(Path(settings.teacher)).to(device) if settings.teacher else None
+    tutor = teacher(Path(settings.teacher)).to(device) if settings.teacher else None
     ema = copy.deepcopy(net).eval()
     decayed = [p for p in net.parameters() if p.dim() > 1]
     plain = [p for p in net.parameters() if p.dim() <= 1]
@@ -99,11 +99,11 @@ def train(run: Path, settings: TrainSettings, start: Path | None, goal: str = ""
         )
         pixels = drawn.pixels.to(device)
         logits = net(pixels)
-        if taught is None:
+        if tutor is None:
             loss = loss_of(logits.cpu(), drawn.targets, drawn.lengths, drawn.folded)
         else:
             with torch.no_grad():
-                wanted = taught(pixels)
+                wanted = tutor(pixels)
             loss = imitation(logits, wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
