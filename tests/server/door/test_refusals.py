@@ -106,7 +106,7 @@ async def test_the_first_refusals_come_at_once_and_all_before_the_deadline() -> 
 
 
 async def test_a_call_that_is_held_back_holds_no_document() -> None:
-    callers, size = 12, 8 * MIB - 100
+    callers, size = 24, 8 * MIB - 100
     request = ocr_pb2.RecognizeRequest(document=bytes(size)).SerializeToString()
     async with full(1, 4.0) as (tiny, channel):
         before = in_use_bytes()  # of the server and its callers: both are here
