@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "language.hpp"
@@ -58,23 +59,35 @@ private:
         bool grown = false;
     };
 
+    static constexpr int NONE = -1;
+
+    // What may live on to the next step: a node, or one yet to be made after its `parent`. Until the language model
+    // is asked of it, its score is the most that it can be.
+    struct Candidate {
+        double score = 0, fired = 0;
+        int node = NONE, parent = 0;
+        Class last = BLANK;
+
+        bool operator<(const Candidate& other) const { return score < other.score; }
+    };
     void advance(const float* row) {
-        candidates_.clear();
-        const float least = std::min(static_cast<float>(search_.least), *std::max_element(row, row + output_.classes));
+        classes_.clear();
         for (std::size_t c = 0; c < output_.classes; ++c)
-            if (row[c] >= least && row[c] > 0) candidates_.push_back(static_cast<Class>(c));
+            if (row[c] >= search_.least) classes_.push_back(static_cast<Class>(c));
+        if (classes_.empty()) classes_.push_back(static_cast<Class>(std::max_element(row, row + output_.classes) - row));
         grown_.clear();
+        candidates_.clear();
         for (const int at : alive_) {
             const double blank = nodes_[at].blank, fired = nodes_[at].fired;
-            for (const Class c : candidates_) {
+            for (const Class c : classes_) {
                 const double p = row[c];
                 if (c == BLANK) {
                     reached(at).next_blank += (blank + fired) * p;
                 } else if (c == nodes_[at].last) {
                     reached(at).next_fired += fired * p;
-                    if (blank > 0) reached(child(at, c)).next_fired += blank * p;
+                    if (blank > 0) grow(at, c, blank * p);
                 } else {
-                    reached(child(at, c)).next_fired += (blank + fired) * p;
+                    grow(at, c, (blank + fired) * p);
                 }
             }
         }
@@ -91,45 +104,73 @@ private:
         return node;
     }
 
-    int child(int at, Class c) {
-        for (int found = nodes_[at].child; found != 0; found = nodes_[found].sibling)
-            if (nodes_[found].last == c) return found;
-        Node made;
-        made.parent = at;
-        made.last = c;
-        made.sibling = nodes_[at].child;
-        if (language_) {
-            made.context = language_->after(nodes_[at].context, c);
-            made.prior = nodes_[at].prior + search_.bonus - search_.weight * language_->cost(nodes_[at].context, c);
+    void grow(int at, Class c, double fired) {
+        for (int found = nodes_[at].child; found != 0; found = nodes_[found].sibling) {
+            if (nodes_[found].last == c) {
+                reached(found).next_fired += fired;
+                return;
+            }
         }
-        nodes_.push_back(made);
-        return nodes_[at].child = static_cast<int>(nodes_.size()) - 1;
+        candidates_.push_back({0, fired, NONE, at, c});
+    }
+
+    int made(const Candidate& candidate) {
+        Node node;
+        node.parent = candidate.parent;
+        node.last = candidate.last;
+        node.sibling = nodes_[candidate.parent].child;
+        node.next_fired = candidate.fired;
+        if (language_) {
+            const Node& parent = nodes_[candidate.parent];
+            node.context = language_->after(parent.context, node.last);
+            node.prior = parent.prior + search_.bonus - search_.weight * language_->cost(parent.context, node.last);
+        }
+        nodes_.push_back(node);
+        return nodes_[candidate.parent].child = static_cast<int>(nodes_.size()) - 1;
     }
 
     // The best `width` of what was reached live on. Scaled, as long noise would end below what a double holds.
+    // The language model, which is far from the processor, is asked only of what may be among them.
     void keep() {
-        ranked_.clear();
-        double scale = 0;
+        double scale = 0, best = -std::numeric_limits<double>::infinity();
         for (const int at : grown_) {
-            Node& node = nodes_[at];
-            node.grown = false;
-            const double sum = node.next_blank + node.next_fired;
+            nodes_[at].grown = false;
+            const double sum = nodes_[at].next_blank + nodes_[at].next_fired;
             scale = std::max(scale, sum);
-            ranked_.emplace_back(std::log(sum) + node.prior, at);
+            const double score = std::log(sum) + nodes_[at].prior;
+            best = std::max(best, score);
+            candidates_.push_back({score, 0, at, 0, BLANK});
         }
-        const auto better = [](const auto& a, const auto& b) { return a.first > b.first; };
-        const std::size_t kept = std::min(ranked_.size(), static_cast<std::size_t>(search_.width));
-        std::partial_sort(ranked_.begin(), ranked_.begin() + static_cast<std::ptrdiff_t>(kept), ranked_.end(), better);
+        std::size_t plausible = 0;
+        for (Candidate& candidate : candidates_) {
+            if (candidate.node == NONE) {
+                scale = std::max(scale, candidate.fired);
+                candidate.score = std::log(candidate.fired) + nodes_[candidate.parent].prior + search_.bonus;
+            }
+            if (candidate.score >= best - search_.margin) candidates_[plausible++] = candidate;
+        }
+        candidates_.resize(plausible);
         alive_.clear();
-        for (std::size_t i = 0; i < ranked_.size(); ++i) {
-            Node& node = nodes_[ranked_[i].second];
-            if (i < kept && ranked_[i].first >= ranked_[0].first - search_.margin) {
+        std::make_heap(candidates_.begin(), candidates_.end());
+        while (!candidates_.empty() && alive_.size() < static_cast<std::size_t>(search_.width)) {
+            std::pop_heap(candidates_.begin(), candidates_.end());
+            Candidate& top = candidates_.back();
+            if (top.score < best - search_.margin) break;
+            if (top.node == NONE) {
+                top.node = made(top);
+                top.score = std::log(top.fired) + nodes_[top.node].prior;
+                best = std::max(best, top.score);
+                grown_.push_back(top.node);
+                std::push_heap(candidates_.begin(), candidates_.end());
+            } else {
+                Node& node = nodes_[top.node];
                 node.blank = node.next_blank / scale;
                 node.fired = node.next_fired / scale;
-                alive_.push_back(ranked_[i].second);
+                alive_.push_back(top.node);
+                candidates_.pop_back();
             }
-            node.next_blank = node.next_fired = 0;
         }
+        for (const int at : grown_) nodes_[at].next_blank = nodes_[at].next_fired = 0;
     }
 
     const Output output_;
@@ -137,8 +178,8 @@ private:
     const Search search_;
     std::vector<Node> nodes_;
     std::vector<int> alive_, grown_;
-    std::vector<Class> candidates_;
-    std::vector<std::pair<double, int>> ranked_;
+    std::vector<Class> classes_;
+    std::vector<Candidate> candidates_;
 };
 
 }  // namespace ctc
