@@ -61,8 +61,8 @@ private:
 
     static constexpr int NONE = -1;
 
-    // What may live on to the next step: a node, or one yet to be made after its `parent`. Until the language model
-    // is asked of it, its score is the most that it can be.
+    // What may live on to the next step: a node, or one yet to be made after its `parent`, whose score is the most that
+    // it can be until the language model is asked: what that says is a cost.
     struct Candidate {
         double score = 0, fired = 0;
         int node = NONE, parent = 0;
@@ -70,11 +70,13 @@ private:
 
         bool operator<(const Candidate& other) const { return score < other.score; }
     };
+
     void advance(const float* row) {
         classes_.clear();
         for (std::size_t c = 0; c < output_.classes; ++c)
-            if (row[c] >= search_.least) classes_.push_back(static_cast<Class>(c));
-        if (classes_.empty()) classes_.push_back(static_cast<Class>(std::max_element(row, row + output_.classes) - row));
+            if (row[c] >= search_.least && row[c] > 0) classes_.push_back(static_cast<Class>(c));
+        if (classes_.empty())
+            classes_.push_back(static_cast<Class>(std::max_element(row, row + output_.classes) - row));
         grown_.clear();
         candidates_.clear();
         for (const int at : alive_) {
@@ -145,7 +147,8 @@ private:
         for (Candidate& candidate : candidates_) {
             if (candidate.node == NONE) {
                 scale = std::max(scale, candidate.fired);
-                candidate.score = std::log(candidate.fired) + nodes_[candidate.parent].prior + search_.bonus;
+                const double most = nodes_[candidate.parent].prior + (language_ ? search_.bonus : 0);
+                candidate.score = std::log(candidate.fired) + most;
             }
             if (candidate.score >= best - search_.margin) candidates_[plausible++] = candidate;
         }

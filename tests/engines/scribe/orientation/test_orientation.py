@@ -19,7 +19,16 @@ from engines.errors import OptionsError
 from engines.scribe import detector
 from engines.scribe.engine import TURN_WEIGHTS, WEIGHTS, Scribe
 from engines.scribe.grey import channel, greyed
-from engines.scribe.orientation import TurnWeightsError, Voters, judged, returned, turned, upright
+from engines.scribe.orientation import (
+    TurnWeightsError,
+    Upright,
+    Voters,
+    judged,
+    reconsidered,
+    returned,
+    turned,
+    upright,
+)
 from engines.scribe.orientation.crops import MOST, SIDE, crops
 from engines.scribe.orientation.judge import FEW, legibility, overturned, sample
 from engines.scribe.orientation.upright import DOUBT, MARGIN
@@ -208,6 +217,10 @@ def test_nothing_seen_means_upright_and_more_evidence_means_more_certainty() -> 
     assert nothing[1] < some < more
 
 
+def _word(confidence: float) -> Reading:
+    return Reading("word", np.zeros(4, np.float32), np.full(4, confidence, np.float32), confidence)
+
+
 class Fixed(Voters):
     """Says what it is told to."""
 
@@ -274,6 +287,28 @@ def test_words_are_judged_where_most_windows_show_grain(recogniser: Recogniser) 
     assert upright > over + MARGIN
 
 
+def test_a_page_on_its_side_is_looked_at_anew_only_where_its_starkest_words_read_badly_too() -> None:
+    page = rotated(letter(), 90)
+    seen = Upright(turned(page, 270), Turn(270, 0.999))
+    windows = detector.windows(seen.page)
+    looked: list[Page] = []
+
+    def detect(shown: Page) -> Windows:
+        looked.append(shown)
+        return windows
+
+    def answer(confidence: float) -> Upright:
+        def read(pixels: NDArray[np.uint8]) -> list[Reading]:
+            return [_word(confidence)] * len(pixels)
+
+        return reconsidered(page, seen, windows, [_word(0.2)] * len(windows.pixels), detect, read)
+
+    assert answer(0.8) is seen
+    assert not looked
+    assert answer(0.2) is seen
+    assert looked == [page]
+
+
 def test_where_nothing_reads_a_page_is_left_as_it_is_unless_the_net_has_no_doubt(recogniser: Recogniser) -> None:
     page = Page(np.asarray(cv2.GaussianBlur(letter(), (0, 0), 9), np.uint8))
     for doubt, wanted in ((2 * (1 - CLEARLY_TURNED), 0), (0.5 * (1 - CLEARLY_TURNED), 180)):
@@ -285,7 +320,7 @@ def test_of_what_reads_alike_the_net_must_rule_out_that_it_is_upright() -> None:
     page = Page(letter())
 
     def read(pixels: NDArray[np.uint8]) -> list[Reading]:
-        return [Reading("word", np.zeros(4, np.float32), np.full(4, 0.9, np.float32), 0.9)] * len(pixels)
+        return [_word(0.9)] * len(pixels)
 
     for upright_by, wanted in ((2 * DOUBT, 0), (DOUBT / 2, 180)):
         doubtful = np.array([upright_by, 1e-9, 1 - upright_by, 1e-9])
