@@ -43,11 +43,13 @@ _MADE_WINDOWS = 600
 @dataclass(frozen=True, slots=True)
 class Score:
     """``words``: share of the truth's words read exactly (Single Word Accuracy, which is also the recall);
-    ``precision``: share of the words read that are in the truth; ``cer``: character error rate; ``lines``: strips;
-    ``windows``, and ``ms``, CPU time of each; ``false``: share of windows without text in which some was read,
-    ``kept``: of which the Wordinator kept words."""
+    ``spacing``: share of them that is lost in lines which are the truth's but for their spaces; ``precision``: share of
+    the words read that are in the truth; ``cer``: character error rate; ``lines``: strips; ``windows``, and ``ms``, CPU
+    time of each; ``false``: share of windows without text in which some was read, ``kept``: of which the Wordinator
+    kept words."""
 
     words: float
+    spacing: float
     precision: float
     cer: float
     lines: int
@@ -77,13 +79,15 @@ def read_lines(recogniser: Reads, samples: list[Sample]) -> list[str]:
 
 def score(samples: list[Sample], texts: list[str], errors: int) -> Score:
     """Compare; prints the first ``errors`` misreadings."""
-    found = wanted = hits = wrong = characters = 0
+    found = wanted = hits = spaced = wrong = characters = 0
     for sample, read in zip(samples, texts, strict=True):
         truth, text = sample.compared(read)
         a, b = Counter(truth.split()), Counter(text.split())
         wanted += a.total()
         found += b.total()
         hits += (a & b).total()
+        if a != b and truth.replace(" ", "") == text.replace(" ", ""):
+            spaced += (a - b).total()
         wrong += Levenshtein.distance(truth, text)
         characters += len(truth)
         if truth != text and errors > 0:
@@ -94,6 +98,7 @@ def score(samples: list[Sample], texts: list[str], errors: int) -> Score:
     windows = sum(len(cut(sample.strip)) for sample in samples)
     return Score(
         round(hits / max(1, wanted), 4),
+        round(spaced / max(1, wanted), 4),
         round(hits / max(1, found), 4),
         round(wrong / max(1, characters), 4),
         len(samples),
@@ -128,7 +133,8 @@ def _told(result: Score) -> str:
     false = "" if result.false is None else f"false {result.false:.4f}  kept {result.kept:.4f}"
     if false and not result.words:
         return false
-    return f"words {result.words:.4f}  precision {result.precision:.4f}  CER {result.cer:.4f}  {false}"
+    shares = f"words {result.words:.4f}  spacing {result.spacing:.4f}  precision {result.precision:.4f}"
+    return f"{shares}  CER {result.cer:.4f}  {false}"
 
 
 def _samples(name: str, folder: Path, limit: int) -> list[Sample]:
