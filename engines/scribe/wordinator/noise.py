@@ -12,6 +12,10 @@ from engines.scribe.wordinator.buckets import Buckets
 from engines.scribe.wordinator.candidates import Candidate
 from engines.scribe.wordinator.lexicon import Lexicon
 
+LOW = 0.55
+"""A character alone on a strip of less than this share of the usual height is mostly grain, or a piece of a rule,"""
+SURE_OF_LOW = 0.985
+"""unless so much speaks for it."""
 _WORD = re.compile(r"[^\w\s]*([^\W\d_]{2,}(?:['’][^\W\d_]+)?)[^\w\s]*")
 """Letters, with marks before and after."""
 
@@ -31,7 +35,18 @@ def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -
     doubtful = np.flatnonzero(~short & (weight < least)).tolist()
     known = _known([candidates[index].text for index in doubtful], lexicon)
     least[np.array(doubtful, np.intp)[known]] = buckets.noise_known
+    least[_alone_and_low(candidates, weight >= least)] = SURE_OF_LOW
     return [bool(lower) for lower in weight < least]
+
+
+def _alone_and_low(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which candidates are all that their strip says, one character, and low beside the strips of ``sound`` words."""
+    heights = np.array([one.strip.height for one in candidates])
+    words = sound & np.array([len(one.text) > 2 for one in candidates], np.bool_)
+    if not words.any():
+        return np.zeros(len(candidates), np.bool_)
+    alone = np.array([len(one.strip.text.strip()) == 1 for one in candidates], np.bool_)
+    return np.asarray(alone & (heights < LOW * np.median(heights[words])))
 
 
 def _known(texts: Sequence[str], lexicon: Lexicon) -> NDArray[np.bool_]:

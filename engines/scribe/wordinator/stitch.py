@@ -36,7 +36,7 @@ class Strip:
     ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), ``folded``, those of the same characters in
     either case, and ``spaces``, those of a space before each; ``places`` intp (n,), the window each was read in.
     ``blanks`` are the gaps in the ink of its ``length`` columns; ``seams`` the columns at which two windows met without
-    overlapping.
+    overlapping. ``height`` is what it takes of the page, px.
     """
 
     line: int
@@ -49,12 +49,14 @@ class Strip:
     length: int
     blanks: Gaps
     seams: tuple[int, ...]
+    height: float
 
 
 def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp], trace: list[Decision]) -> Strip:
     """The strip of windows ``members``, which belong to one line and stand from left to right."""
     line = int(windows.line[members[0]])
-    ink = np.zeros(windows.rails[line].columns, np.bool_)
+    rails = windows.rails[line]
+    ink = np.zeros(rails.columns, np.bool_)
     seams = []
     text, columns = "", np.zeros(0, np.float32)
     probabilities = folded = spaces = np.zeros(0, np.float32)
@@ -78,7 +80,8 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         spaces = np.concatenate([spaces[:keep], _spaces(reading)[skip:]])
         places = np.concatenate([places[:keep], np.full(len(reading.text) - skip, place)])
         end = offset + width
-    return Strip(line, text, columns, probabilities, folded, spaces, places, len(ink), _gaps(ink), tuple(seams))
+    height = float(np.median(np.linalg.norm(rails.bottom - rails.top, axis=1)))
+    return Strip(line, text, columns, probabilities, folded, spaces, places, len(ink), _gaps(ink), tuple(seams), height)
 
 
 def _folded(reading: Reading) -> NDArray[np.float32]:

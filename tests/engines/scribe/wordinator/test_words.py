@@ -24,7 +24,16 @@ THIN = "\N{THIN SPACE}"
 class Strip:
     """Letters drawn as hooks, so that each has its columns; lies level on the page at twice the strip's scale."""
 
-    def __init__(self, text: str, y: float = 100.0, x: float = 0.0, space: int = SPACE, thin: int = THIN_SPACE) -> None:
+    def __init__(
+        self,
+        text: str,
+        y: float = 100.0,
+        x: float = 0.0,
+        space: int = SPACE,
+        thin: int = THIN_SPACE,
+        *,
+        height: float = 2 * HEIGHT,
+    ) -> None:
         self.text = text
         self.centres: list[float] = []
         at = 8
@@ -46,7 +55,7 @@ class Strip:
         points = np.arange(-(-self.columns // STEP) + 1, dtype=np.float32) * STEP * 2 + np.float32(x)
         self.rails = Rails(
             top=np.stack([points, np.full_like(points, y)], axis=1),
-            bottom=np.stack([points, np.full_like(points, y + 2 * HEIGHT)], axis=1),
+            bottom=np.stack([points, np.full_like(points, y + height)], axis=1),
             columns=self.columns,
         )
 
@@ -192,6 +201,21 @@ def test_noise_hardly_ever_spells_a_word_there_is() -> None:
     assert [line.text for line in words(windows, readings)[0]] == ["(PLEASE)"]
     strict = replace(START, noise_known=0.9)
     assert words(windows, readings, strict)[0] == ()
+
+
+@pytest.mark.parametrize(("height", "probability", "kept"), [(0.5, 0.96, 0), (0.5, 0.99, 1), (0.8, 0.96, 1)])
+def test_a_low_character_that_stands_alone_is_noise_unless_the_net_is_sure(
+    height: float, probability: float, kept: int
+) -> None:
+    line, alone = Strip("TOTAL 1"), Strip("E", y=300, height=height * 2 * HEIGHT)
+    beside = Strip("2 E", y=500, height=height * 2 * HEIGHT)
+    strips = line, alone, beside
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in strips))
+    readings = [strip.read(0, strip.columns, probability=probability) for strip in strips]
+    assert [found.text for found in words(windows, readings)[0]] == ["TOTAL 1", *["E"][:kept], "2 E"]
+    # Where there is nothing to compare it with, it stays.
+    windows = cut((alone, [(0, alone.columns)]))
+    assert [found.text for found in words(windows, readings[1:2])[0]] == ["E"]
 
 
 def in_either_case(reading: Reading, shown: float, other: float) -> Reading:
