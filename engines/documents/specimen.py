@@ -39,7 +39,7 @@ def receipt(height: int = 1000, width: int = 640, *, text_px: int = 26) -> Pixel
 def letter(height: int = 1400, width: int = 1000, *, text_px: int = 22) -> Pixels:
     """Draw a page full of long and short lines, uint8 (height, width, 3): a document's usual amount of work.
 
-    Its lower three quarters are smeared, as an engine may take a second look at what is hard to read."""
+    Its lower two thirds are smeared, as an engine may take a second look at what is hard to read."""
     image = Image.new("L", (width, height), 245)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(text_px)
@@ -48,6 +48,6 @@ def letter(height: int = 1400, width: int = 1000, *, text_px: int = 22) -> Pixel
         count = (2, 9, 5, 1, 7, 3, 9)[number % 7]
         line = " ".join(words[(number * 5 + i) % len(words)] for i in range(count))
         draw.text((text_px * 2, top), line, font=font, fill=30)
-    lower = (0, height // 4, width, height)
+    lower = (0, height // 3, width, height)
     image.paste(image.crop(lower).filter(ImageFilter.GaussianBlur(text_px / 9)), lower)
     return np.repeat(np.asarray(image)[:, :, None], 3, axis=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,21 +94,18 @@ def reconsidered(  # noqa: PLR0917
     if seen.windows is not None or legibility(readings) > READS_BADLY:
         return seen  # what was judged has been read both ways
     shown = sample(windows)
-    legible: float | None = None
+    legible = cache(lambda: legibility(read(shown)))
     if seen.turn.degrees % 180:
-        legible = legibility(read(shown))
-        if legible > READS_BADLY:
+        if legible() > READS_BADLY:
             return seen  # what reads badly is grain, or small print
         came = detect(page)
-        gain = legibility(read(sample(came))) - legible
+        gain = legibility(read(sample(came))) - legible()
         if gain > 0:
             return Upright(page, Turn(0, _chance(gain)), came)
     # Half of them tell nearly always that it is no better the other way up.
     if legibility(read(overturned(shown[::2]))) < legibility(readings) + MARGIN:
         return seen
-    if legible is None:
-        legible = legibility(read(shown))
-    gain = legibility(read(overturned(shown))) - legible
+    gain = legibility(read(overturned(shown))) - legible()
     if gain < MARGIN:
         return seen
     degrees = (seen.turn.degrees + 180) % 360

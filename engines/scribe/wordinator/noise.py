@@ -35,7 +35,8 @@ def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -
     doubtful = np.flatnonzero(~short & (weight < least)).tolist()
     known = _known([candidates[index].text for index in doubtful], lexicon)
     least[np.array(doubtful, np.intp)[known]] = buckets.noise_known
-    least[_alone_and_low(candidates, weight >= least)] = SURE_OF_LOW
+    low = _alone_and_low(candidates, weight >= least)
+    least[low] = np.maximum(least[low], SURE_OF_LOW)
     return [bool(lower) for lower in weight < least]
 
 

@@ -117,9 +117,10 @@ async def test_a_call_that_is_held_back_holds_no_document(monkeypatch: pytest.Mo
             while sum(line["code"] == "RESOURCE_EXHAUSTED" for line in tiny.requests) <= callers:
                 await asyncio.sleep(0.005)
             # What gRPC itself has in hand of the last ones it frees soon; documents would stay as long as calls do.
-            while in_use_bytes() - before >= callers * size / 4:
+            while in_use_bytes() - before >= callers // 2 * size / 4:
                 await asyncio.sleep(0.005)
         assert not any(call.done() for call in calls)
+        assert {line["reason"] for line in tiny.requests} == {Reason.QUEUE_FULL}
         for call in calls:
             call.cancel()
 

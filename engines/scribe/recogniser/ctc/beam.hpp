@@ -113,7 +113,8 @@ private:
                 return;
             }
         }
-        candidates_.push_back({0, fired, NONE, at, c});
+        const double most = nodes_[at].prior + (language_ ? search_.bonus : 0);
+        candidates_.push_back({std::log(fired) + most, fired, NONE, at, c});
     }
 
     int made(const Candidate& candidate) {
@@ -135,6 +136,7 @@ private:
     // The language model, which is far from the processor, is asked only of what may be among them.
     void keep() {
         double scale = 0, best = -std::numeric_limits<double>::infinity();
+        for (const Candidate& candidate : candidates_) scale = std::max(scale, candidate.fired);
         for (const int at : grown_) {
             nodes_[at].grown = false;
             const double sum = nodes_[at].next_blank + nodes_[at].next_fired;
@@ -143,16 +145,6 @@ private:
             best = std::max(best, score);
             candidates_.push_back({score, 0, at, 0, BLANK});
         }
-        std::size_t plausible = 0;
-        for (Candidate& candidate : candidates_) {
-            if (candidate.node == NONE) {
-                scale = std::max(scale, candidate.fired);
-                const double most = nodes_[candidate.parent].prior + (language_ ? search_.bonus : 0);
-                candidate.score = std::log(candidate.fired) + most;
-            }
-            if (candidate.score >= best - search_.margin) candidates_[plausible++] = candidate;
-        }
-        candidates_.resize(plausible);
         alive_.clear();
         std::make_heap(candidates_.begin(), candidates_.end());
         while (!candidates_.empty() && alive_.size() < static_cast<std::size_t>(search_.width)) {
