@@ -26,6 +26,7 @@ class Layout:
     """What a net is made of.
 
     ``convolutions``, each with BatchNorm and ReLU: channels, kernel, stride, padding; 32 x w in, 1 x w / 4 out.
+    ``residual``: the convolutions that add what they are given to what they give, before ReLU (He et al. 2016).
     ``hidden``: states of each direction of the LSTM that reads them. ``second``: those of another that reads the
     first's states, 0 where there is none; the head sees both.
     """
@@ -33,6 +34,7 @@ class Layout:
     convolutions: tuple[Convolution, ...]
     hidden: int
     second: int
+    residual: tuple[int, ...] = ()
 
     @property
     def features(self) -> int:
@@ -52,12 +54,14 @@ LARGE = Layout(
         (64, (3, 3), (2, 2), (1, 1)),
         (64, (3, 3), (1, 1), (1, 1)),
         (96, (3, 3), (2, 1), (1, 1)),
+        (96, (3, 3), (1, 1), (1, 1)),
         (160, (4, 3), (1, 1), (0, 1)),
     ),
     hidden=112,
     second=112,
+    residual=(5,),
 )
-"""The Word Deep Net: 111 million multiply-adds for 256 columns."""
+"""The Word Deep Net: 132 million multiply-adds for 256 columns."""
 SMALL = Layout(
     (
         (16, (5, 5), (2, 2), (2, 2)),
@@ -101,7 +105,8 @@ def convolved(weights: Weights, x: Any, layout: Layout = LARGE) -> Any:
     for i, (_, _, stride, padding) in enumerate(layout.convolutions):
         kernel, bias = (tf.cast(array, x.dtype) for array in folded(weights, i))
         pads = [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
-        x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias))
+        given = tf.nn.bias_add(tf.nn.conv2d(x, kernel, (1, *stride, 1), pads), bias)
+        x = tf.nn.relu(given + x if i in layout.residual else given)
     return x
 
 

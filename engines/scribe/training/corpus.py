@@ -12,7 +12,7 @@ from wordfreq import zipf_frequency
 
 from engines.scribe.recogniser.alphabet import CHARACTERS, knows
 from engines.scribe.training.pools import LANGUAGES, load
-from engines.scribe.training.vocabulary import CURRENCY, DAYS, MONTHS, RARE, RECEIPT, TAX, UNITS
+from engines.scribe.training.vocabulary import ABBREVIATIONS, CURRENCY, DAYS, MONTHS, RARE, RECEIPT, SHORT, TAX, UNITS
 
 Rng = np.random.Generator
 
@@ -257,6 +257,40 @@ class Corpus:
         chars = list("0123456789" * 3 + string.ascii_letters + "$£€%#&*-:.,()/|@+=•–—")
         return "".join(rng.choice(chars, 1 if rng.random() < 0.75 else 2))
 
+    def brief(self, rng: Rng) -> str:
+        """What stands alone in a form's box: a word, mostly small, with the marks beside it; initials, a part of a
+        number, an abbreviation, a sign in brackets."""
+        roll = rng.random()
+        if roll < 0.45:
+            word = self.words(rng, 1, "en" if rng.random() < 0.8 else None)[0]
+            if rng.random() < 0.15:
+                word = str(rng.choice(SHORT))
+            case = rng.random()
+            word = word.upper() if case < 0.2 else word.capitalize() if case < 0.35 else word
+            if rng.random() < 0.15:
+                word = str(rng.choice(["(", "(", '"', "“", "-", "/", "#", "*"])) + word
+            if rng.random() < 0.4:
+                word += str(rng.choice([".", ",", ":", ":", ";", ")", "/", "-", "'s", "’s", '"', "...", "?", "#"]))
+            return word
+        if roll < 0.57:
+            letters = rng.choice(list(string.ascii_uppercase), int(rng.integers(1, 4)))
+            return ".".join(letters) + str(rng.choice([".", ".", ".,", ""]))
+        if roll < 0.77:
+            number = str(int(10 ** rng.uniform(0, 4)))
+            fraction = f"{rng.integers(100):02d}"
+            return str(rng.choice([
+                f"({number}-{fraction})", f"({number}/{fraction})", f"{number}/", f"/{fraction}", f".{fraction}",
+                f"${number}.{fraction}", f"{number}%", f"{number}%)", f"{number})", f"({number}", f"({number})",
+                f"-{number}", f"-{number}.", f"{number}.", f"{number},", f"{number}'s", f"{number}#", f"#{number}",
+                f"{number}-", f"${number}", f"({number}.{fraction})",
+            ]))  # fmt: skip
+        if roll < 0.94:
+            word = str(rng.choice(ABBREVIATIONS))
+            return word.upper() if rng.random() < 0.3 else word
+        return str(
+            rng.choice(["(+)", "(-)", "(%)", "(X)", "(a)", "( )", "&", "#", "+/-", "-", "*", "**", "(1)", "[ ]"])
+        )
+
     def line(self, rng: Rng, kind: str, words: int) -> str:
         """A line of ``kind`` (a key of `KINDS`), about ``words`` words long, every character in the alphabet."""
         for _ in range(20):
@@ -295,6 +329,7 @@ KINDS: dict[str, Callable[[Corpus, Rng, int], str]] = {
     "rare": lambda c, r, n: c.rare(r),
     "jumble": lambda c, r, n: c.jumble(r),
     "single": lambda c, r, n: c.single(r),
+    "brief": lambda c, r, n: " ".join(c.brief(r) for _ in range(1 if n < 6 else 2)),
     "leaders": lambda c, r, n: c.leaders(r),
     "item": lambda c, r, n: c.list_item(r, n),
 }

@@ -99,10 +99,10 @@ def rules(rng: Rng, ink: Ink, top: float, bottom: float) -> Ink:
     thick = max(1, round(unit * rng.uniform(0.02, 0.14)))
     roll = rng.random()
     if roll < 0.45:
-        y = int(bottom + rng.uniform(-0.04, 0.35) * unit)
+        y = int(bottom + rng.uniform(-0.1, 0.35) * unit)
         ink[y : y + thick, int(rng.uniform(0, 0.3) * w) if rng.random() < 0.3 else 0 :] = tone
     elif roll < 0.7:
-        y = int(top - rng.uniform(-0.04, 0.35) * unit)
+        y = int(top - rng.uniform(-0.1, 0.35) * unit)
         ink[max(0, y - thick) : max(0, y)] = tone
     elif roll < 0.94:
         x = int(rng.uniform(0, 0.08) * unit) if rng.random() < 0.5 else w - 1 - int(rng.uniform(0, 0.2) * unit)

@@ -37,14 +37,18 @@ class FoldingCtc(nn.Module):
         self._ctc = nn.CTCLoss(BLANK, reduction="none", zero_infinity=True)
 
     def forward(self, logits: Tensor, targets: Tensor, lengths: Tensor, folded: Tensor) -> Tensor:
-        """``logits`` (n, t, c); ``targets`` the classes of all texts in a row, ``lengths`` (n,), ``folded`` bool
-        (n,)."""
+        """The mean of `each`."""
+        return self.each(logits, targets, lengths, folded).mean()
+
+    def each(self, logits: Tensor, targets: Tensor, lengths: Tensor, folded: Tensor) -> Tensor:
+        """The loss of each window (n,): ``logits`` (n, t, c); ``targets`` the classes of all texts in a row,
+        ``lengths`` (n,), ``folded`` bool (n,)."""
         logits = logits.float()
         log_probabilities = torch.where(folded[:, None, None], tie(logits), logits).log_softmax(-1)
         log_probabilities = torch.where(folded[:, None, None], fold(log_probabilities), log_probabilities)
         steps = torch.full((len(logits),), logits.shape[1], dtype=torch.long)
         losses: Tensor = self._ctc(log_probabilities.transpose(0, 1), targets, steps, lengths)
-        return losses.mean()
+        return losses
 
 
 def imitation(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class WordNet(nn.Module):
 
     def __init__(self, layout: Layout = LARGE) -> None:
         super().__init__()
+        self._residual = layout.residual
         layers: list[nn.Module] = []
         channels = 1
         for width, kernel, stride, padding in layout.convolutions:
@@ -39,6 +40,8 @@ class WordNet(nn.Module):
             ]
             channels = width
         self.features = nn.Sequential(*layers)
+        for i in layout.residual:  # adds nothing at first
+            nn.init.zeros_(self.features[3 * i + 1].weight)
         self.lstm = nn.LSTM(channels, layout.hidden, bidirectional=True, batch_first=True)
         self.drop = nn.Dropout(0.1)
         self.second: nn.LSTM | None = None
@@ -46,10 +49,21 @@ class WordNet(nn.Module):
             self.second = nn.LSTM(2 * layout.hidden, layout.second, bidirectional=True, batch_first=True)
         self.head = nn.Linear(layout.states, CLASSES)
 
+    def convolved(self, ink: Tensor) -> Tensor:
+        """Ink (n, 1, 32, w) to features (n, channels, 1, w / 4)."""
+        x, index, before = ink, 0, ink
+        for layer in self.features:
+            if isinstance(layer, nn.ReLU):
+                x = before = layer(x + before if index in self._residual else x)
+                index += 1
+            else:
+                x = layer(x)
+        return x
+
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (n, 32, 256) to logits float32 (n, 64, CLASSES)."""
         ink = normalise(pixels).to(memory_format=torch.channels_last)
-        features = self.features(ink).squeeze(2).transpose(1, 2)
+        features = self.convolved(ink).squeeze(2).transpose(1, 2)
         states, _ = self.lstm(features)
         if self.second is not None:
             states = torch.cat((states, self.second(states)[0]), 2)
@@ -75,15 +89,24 @@ def teacher(path: Path) -> WordNet:
 def load(path: Path, layout: Layout = LARGE) -> dict[str, Tensor]:
     """The state of a `WordNet` of ``layout`` from a run's .pt, or from an .npz that ships.
 
-    Weights from before the second LSTM get one to begin from, whose states the head does not look at yet: they read as
-    they did."""
+    Weights from before the residual convolutions get them, which add nothing at first: they read as they did."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
     else:
         found = torch.load(path, weights_only=True)
-    state: dict[str, Tensor] = WordNet(layout).state_dict() | found  # an .npz has no counts of batches
-    head = state["head.weight"]
-    if head.shape[1] < layout.states:
-        state["head.weight"] = torch.cat((head, torch.zeros(len(head), layout.states - head.shape[1])), 1)
-    return state
+    state: dict[str, Tensor] = WordNet(layout).state_dict()  # an .npz has no counts of batches
+    convolutions = sum(name.startswith("features.") and value.dim() == 4 for name, value in found.items())
+    old = [i for i in range(len(layout.convolutions)) if i not in layout.residual]
+    if convolutions == len(old) < len(layout.convolutions):
+        found = {_moved(name, old): value for name, value in found.items()}
+    return state | found
+
+
+def _moved(name: str, places: list[int]) -> str:
+    """``name`` of a layer, or of what follows its convolution, where convolution i stands at ``places[i]``."""
+    part, *rest = name.split(".")
+    if part != "features":
+        return name
+    layer = int(rest[0])
+    return ".".join((part, str(3 * places[layer // 3] + layer % 3), *rest[1:]))

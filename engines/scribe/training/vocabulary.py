@@ -143,3 +143,13 @@ RECEIPT = [
     "Page",
     "Account No",
 ]
+SHORT = (
+    "a an and are as at be but by can do for had has he her his i if in is it me my no not of off on or our out she so \
+than that the them then they this to too up us was we were what who will with you your".split()
+)
+ABBREVIATIONS = """
+No. Nos. St. Mr. Mrs. Dr. Inc. Co. Corp. Ltd. Dept. Div. By: To: From: Re: cc: Attn: Tel: Fax: Mo. Yr.
+Jan. Feb. Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. Ave. Rd. Fl. Rm. Ext. Qty. Amt. Est. Ref. Vol. pp. p. etc.
+e.g. i.e. vs. a.m. p.m. U.S. U.S.A. N.Y. N.C. K.S. D.C. L.A. R&D RD&E A/C C/O w/o n/a N/A Jr. Sr. Ph.D. P.O. F.O.B.
+mg/cig lb. lbs. oz. ft. in. mm. cm. ml. sq. max. min. avg. approx. incl. excl.
+""".split()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ from engines.scribe.recogniser.port import LARGE, SMALL, Layout  # noqa: E402
 from engines.scribe.training import fonts, render, windows  # noqa: E402
 from engines.scribe.training.cascade import enough  # noqa: E402
 from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
+from engines.scribe.training.data import write  # noqa: E402
 from engines.scribe.training.loss import FoldingCtc, fold, imitation  # noqa: E402
-from engines.scribe.training.net import WordNet, load, normalise, teacher  # noqa: E402
+from engines.scribe.training.net import WordNet, load, teacher  # noqa: E402
 from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
-from engines.scribe.training.shards import collate  # noqa: E402
+from engines.scribe.training.shards import Pool, batch  # noqa: E402
 from engines.scribe.windows import HEIGHT, WIDTH, Reading  # noqa: E402
 
 LIBERATION = Path("/usr/share/fonts/truetype/liberation")
@@ -46,9 +49,11 @@ def some_fonts() -> fonts.Fonts:
 
 
 def seasoned(layout: Layout) -> WordNet:
-    """A net whose BatchNorm's statistics have left their start."""
+    """A net whose BatchNorm has left its start, gains and statistics."""
     torch.manual_seed(3)
     net = WordNet(layout).train()
+    for norm in net.features[1::3]:
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
     for _ in range(3):
         net(torch.randint(0, 256, (8, HEIGHT, WIDTH), dtype=torch.uint8))
     return net.eval()
@@ -107,20 +112,15 @@ def test_the_small_net_is_believed_as_far_down_as_it_loses_next_to_nothing() -> 
     assert not enough(small[2:3], large[2:3], right[2:3]).holds(small[0])
 
 
-def test_weights_from_before_the_second_lstm_read_as_they_did(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    net = WordNet().eval()
-    first = 2 * net.lstm.hidden_size
-    older = {name: value for name, value in net.state_dict().items() if not name.startswith("second.")}
-    older["head.weight"] = older["head.weight"][:, :first]
-    torch.save(older, tmp_path / "older.pt")
-    widened = WordNet().eval()
-    widened.load_state_dict(load(tmp_path / "older.pt"))
+def test_weights_from_before_the_residual_convolution_read_as_they_did(tmp_path: Path) -> None:
+    old = replace(LARGE, convolutions=LARGE.convolutions[:5] + LARGE.convolutions[6:], residual=())
+    net = seasoned(old)
+    torch.save(net.state_dict(), tmp_path / "older.pt")
+    deeper = WordNet().eval()
+    deeper.load_state_dict(load(tmp_path / "older.pt"))
     pixels = torch.randint(0, 256, (2, HEIGHT, WIDTH), dtype=torch.uint8)
     with torch.no_grad():
-        states, _ = net.lstm(net.features(normalise(pixels)).squeeze(2).transpose(1, 2))
-        expected = states @ older["head.weight"].T + older["head.bias"]
-        assert torch.allclose(widened(pixels), expected, atol=1e-5)
+        assert torch.allclose(deeper(pixels), net(pixels), atol=1e-5)
 
 
 def test_small_capitals_are_drawn_smaller_than_the_letter_that_begins_the_word(some_fonts: fonts.Fonts) -> None:
@@ -219,22 +219,41 @@ def test_small_capitals_and_missing_glyphs_are_struck_out() -> None:
     assert len(fonts.usable(font, swapped)) <= len(usable)
 
 
-def test_short_windows_are_known_by_their_padding(tmp_path: Path) -> None:
-    from engines.scribe.training.data import write
-    from engines.scribe.training.shards import Shard
-
+def test_a_batch_is_as_wide_as_its_windows_need(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    wide = rng.integers(0, 255, (HEIGHT, WIDTH), dtype=np.uint8)
-    short = windows.pad(wide[:, :90])
+    shown = (40, 90, 90, 250)
+    made = [windows.pad(rng.integers(0, 255, (HEIGHT, width), dtype=np.uint8)) for width in shown]
     write(
         tmp_path,
         "s",
-        [wide, short],
-        [{"text": "ab", "kind": "real", "look": "real"}, {"text": "c", "kind": "code", "look": "clean"}],
+        made,
+        [{"text": f"{width}", "kind": "real" if width == 250 else "code", "look": ""} for width in shown],
     )
-    shard = Shard(tmp_path / "s.jsonl")
-    assert shard.narrow.tolist() == [False, True]
-    batch = collate([(shard, 1), (shard, 0)], WIDTH)
-    assert batch.targets.tolist() == encode("cab")
-    assert batch.lengths.tolist() == [1, 2]
-    assert batch.folded.tolist() == [False, True]
+    pool = Pool(tmp_path)
+    assert len(pool) == 4
+    seen: dict[str, set[int]] = {}
+    for step in range(60):
+        drawn = batch(np.random.default_rng(step), pool, pool, 6, 0.5)
+        assert len(drawn.pixels) == len(drawn.lengths) == 6
+        width = drawn.pixels.shape[2]
+        for pixels, text, folded in zip(
+            drawn.pixels.numpy(), drawn.targets.split(drawn.lengths.tolist()), drawn.folded.tolist(), strict=True
+        ):
+            (number,) = (n for n in set(shown) if encode(f"{n}") == text.tolist())
+            assert any(np.array_equal(pixels, window[:, :width]) for window in made)
+            assert folded == (number == 250)
+            seen.setdefault(f"{number}", set()).add(width)
+    # What a window needs, and seldom one form more.
+    assert seen == {"40": {64, 96}, "90": {128, 160}, "250": {256}}
+
+
+def test_easy_windows_are_drawn_less_often(tmp_path: Path) -> None:
+    easy, hard, hopeless = (np.full((HEIGHT, WIDTH), grey, np.uint8) for grey in (10, 20, 30))
+    write(
+        tmp_path, "s", [easy, hard, hopeless], [{"text": text, "kind": "code", "look": ""} for text in ("a", "b", "c")]
+    )
+    np.save(tmp_path / "s.loss.npy", np.array([0.001, 1.0, 30.0], np.float16))
+    pool = Pool(tmp_path)
+    drawn = Counter(shard.texts[i] for shard, i in pool.draw(np.random.default_rng(1), 3000, 0))
+    assert drawn["b"] == pytest.approx(3000 / 1.6, rel=0.1)
+    assert drawn["a"] == pytest.approx(drawn["c"], rel=0.15)
