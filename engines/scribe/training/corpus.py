@@ -19,6 +19,9 @@ Rng = np.random.Generator
 _FLATTEN = 0.55
 """Words are drawn by frequency to this power: the rare ones must be seen too."""
 
+_PARTED = 5
+"""Letters of the shortest word that a line's end parts."""
+
 
 class Corpus:
     """Text of every kind, drawn with a caller's generator; the pools come from wordfreq and Faker and are kept in a
@@ -91,6 +94,8 @@ class Corpus:
                 left, right = quotes[rng.integers(len(quotes))]
                 piece = left + piece if rng.random() < 0.5 else piece + right
             out.append(piece)
+        if out[-1].isalpha() and len(out[-1]) >= _PARTED and rng.random() < 0.3:  # the line ends within a word
+            out[-1] = out[-1][: rng.integers(2, len(out[-1]) - 1)] + "-"
         return " ".join(out)
 
     def heading(self, rng: Rng, count: int) -> str:
