@@ -28,7 +28,11 @@ TELLING = 8.0
 """Nats that an n-gram must save over all its occurrences to be kept."""
 UPPER, TITLE = 0.15, 0.05
 """Shares of running text that is put into capitals, and into title case, as print has them."""
-_NO_WORDS = {"negative", "jumble", "rare", "single"}
+PARTED = 0.2
+"""Share of the pieces of running text whose last word, if it is long enough, is parted by a hyphen."""
+_PARTED = 5
+"""Letters of the shortest word that is parted."""
+_NO_WORDS = {"negative", "jumble", "rare", "single", "brief"}
 _LONGEST = 12
 """Words of running text that stand together: a window holds no more."""
 _OUT = 0
@@ -62,13 +66,17 @@ def _all(seed: int, chance: random.Random) -> Iterator[str]:
 
 
 def pieces(paragraph: str, chance: random.Random) -> Iterator[str]:
-    """A paragraph in pieces of a few words, some of them in capitals."""
+    """A paragraph in pieces of a few words, some of them in capitals; some end within a word, as lines do."""
     words = paragraph.split()
     at = 0
     while at < len(words):
-        count = chance.randint(2, _LONGEST)
-        text = " ".join(words[at : at + count])
-        at += count
+        end = min(at + chance.randint(2, _LONGEST), len(words))
+        its = words[at:end]
+        if its[-1].isalpha() and len(its[-1]) >= _PARTED and chance.random() < PARTED:
+            place = chance.randint(2, len(its[-1]) - 2)
+            end -= 1
+            its[-1], words[end] = its[-1][:place] + "-", its[-1][place:]
+        text, at = " ".join(its), end
         roll = chance.random()
         yield text.upper() if roll < UPPER else text.title() if roll < UPPER + TITLE else text
 
@@ -91,6 +99,7 @@ def counted(lines: Iterable[str], order: int) -> list[tuple[Keys, NDArray[np.int
     for line in lines:
         rows.append(ctc.START)
         rows += symbols[encode(line)].tobytes()
+        rows.append(ctc.END)
         rows += bytes(order)
     sequence = np.frombuffer(rows, np.uint8)
     grams = []
@@ -111,7 +120,7 @@ def model(
     grams: list[tuple[Keys, NDArray[np.int64]]], telling: float = TELLING
 ) -> tuple[Keys, NDArray[np.uint8], NDArray[np.uint8]]:
     """Ascending keys, costs and back-offs, as `ctc.Language` takes them."""
-    every = np.unique(ctc.symbols()[1:]).astype(np.uint64)
+    every = np.append(np.unique(ctc.symbols()[1:]), np.uint8(ctc.END)).astype(np.uint64)
     count = np.zeros(ctc.START)
     count[grams[0][0].astype(np.intp)] = grams[0][1]
     count = count[every.astype(np.intp)]

@@ -23,6 +23,8 @@ from engines.scribe.recogniser.ctc import _ctc
 PATH = Path(__file__).with_name("language.npz")
 START: int = _ctc.START
 """The symbol that stands before a text's first in n-grams."""
+END: int = _ctc.END
+"""The symbol that stands after a text's last."""
 ORDER = 6
 UNIT = 1 / 16
 """Nats of one step of the costs in the file."""

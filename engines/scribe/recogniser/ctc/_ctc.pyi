@@ -2,6 +2,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 START: int
+END: int
 
 class Language:
     def __init__(

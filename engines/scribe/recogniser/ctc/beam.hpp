@@ -42,7 +42,7 @@ public:
         alive_.assign(1, 0);
         for (std::size_t step = 0; step < output_.steps; ++step) advance(output_[step]);
         std::vector<Class> text;
-        for (int at = alive_[0]; at != 0; at = nodes_[at].parent) text.push_back(nodes_[at].last);
+        for (int at = ended(); at != 0; at = nodes_[at].parent) text.push_back(nodes_[at].last);
         std::reverse(text.begin(), text.end());
         return text;
     }
@@ -70,6 +70,20 @@ private:
 
         bool operator<(const Candidate& other) const { return score < other.score; }
     };
+
+    // Of the prefixes that live the one that is likeliest to be the whole text.
+    int ended() const {
+        if (!language_) return alive_[0];
+        int best = alive_[0];
+        double most = -std::numeric_limits<double>::infinity();
+        for (const int at : alive_) {
+            const Node& node = nodes_[at];
+            const double score =
+                std::log(node.blank + node.fired) + node.prior - search_.weight * language_->cost(node.context, END);
+            if (score > most) most = score, best = at;
+        }
+        return best;
+    }
 
     void advance(const float* row) {
         classes_.clear();

@@ -87,6 +87,7 @@ Array<double> log_likelihoods(const Logits& log_probabilities, const Classes& la
 
 NB_MODULE(_ctc, m) {
     m.attr("START") = START;
+    m.attr("END") = END;
     nb::class_<Language>(m, "Language")
         .def(
             "__init__",

@@ -14,6 +14,8 @@ using Class = std::uint8_t;
 
 // Stands before a window's first character; no class has this number.
 constexpr Class START = 255;
+// Follows a window's last character, and nothing follows it.
+constexpr Class END = 254;
 
 // The last characters of a text, the latest in the lowest byte. START comes before all of them.
 using Context = std::uint64_t;
@@ -31,9 +33,10 @@ public:
              const Class* symbols, std::size_t classes, int order, double unit)
         : order_(order), unit_(unit) {
         if (order < 1 || order > MOST) throw std::invalid_argument("the order must be 1 to 6");
-        if (classes > START) throw std::invalid_argument("there are too many classes");
+        if (classes > END) throw std::invalid_argument("there are too many classes");
         std::array<int, 256> alike{};
         for (std::size_t c = 0; c < classes; ++c) ++alike[symbols_[c] = symbols[c]];
+        symbols_[END] = END;
         for (std::size_t c = 0; c < classes; ++c) shares_[c] = std::log(alike[symbols_[c]]);
         std::size_t size = 16;
         while (3 * size < 4 * count) size *= 2;

@@ -66,13 +66,14 @@ def test_without_a_language_the_text_is_the_likeliest_of_all(seed: int, monkeypa
 def test_with_a_language_it_is_the_best_of_all_by_both(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     everything(monkeypatch)
     rng = np.random.default_rng(seed)
-    grams = [1, 2, *((first << 8) + second for first in (1, 2, ctc.START) for second in (1, 2))]
+    seconds = (1, 2, ctc.END)
+    grams = [*seconds, *((first << 8) + second for first in (1, 2, ctc.START) for second in seconds)]
     keys = np.array(grams, np.uint64)
     language = ctc.Language(keys, *rng.integers(0, 60, (2, len(keys))).astype(np.uint8))
     probabilities = rng.dirichlet(np.full(3, 0.7), 5)
     (read,) = ctc.texts(np.log(probabilities)[None].astype(np.float32), language)
     assert tuple(read.classes) == best(
-        probabilities, lambda text: ctc.BONUS * len(text) - ctc.WEIGHT * language.cost(text)
+        probabilities, lambda text: ctc.BONUS * len(text) - ctc.WEIGHT * language.cost([*text, ctc.END])
     )
 
 
@@ -92,6 +93,17 @@ def test_numbers_quotes_and_dashes_are_alike_to_the_language() -> None:
         assert language.cost(encode(one)) == pytest.approx(language.cost(encode(other)))
     assert language.cost(encode("the invoice")) < language.cost(encode("tne invoice")) - 3
     assert language.cost(encode("COMPLETION")) < language.cost(encode("CoMPLETroN")) - 10
+
+
+def test_a_line_that_ends_within_a_word_ends_in_a_hyphen() -> None:
+    language = ctc.language()
+
+    def ended(text: str) -> float:
+        return ctc.WEIGHT * language.cost([*encode(text), ctc.END]) - ctc.BONUS * len(text)
+
+    for text in ("such reposi", "to any certifi", "high-level radioac", "and the decommis"):
+        assert ended(text + "-") < ended(text)
+    assert ended("the invoice") < ended("the invoice-")
 
 
 def test_a_letter_that_lies_half_on_one_step_and_half_on_the_next_is_read() -> None:
