@@ -15,6 +15,7 @@ from engines.scribe.wordinator.candidates import Candidate, candidates
 from engines.scribe.wordinator.lexicon import lexicon
 from engines.scribe.wordinator.noise import noise
 from engines.scribe.wordinator.places import quads
+from engines.scribe.wordinator.quotes import paired
 from engines.scribe.wordinator.repair import Doubt, Verdict, repaired
 from engines.scribe.wordinator.stitch import stitched
 from engines.scribe.wordinator.trace import Decision
@@ -47,6 +48,7 @@ def words(
             sound.append(one)
     verdicts = repaired([_doubt(one, windows, given, buckets.sure) for one in sound], lexicon())
     said = [_settled(*pair, trace) for pair in zip(sound, verdicts, strict=True)]
+    said = _quoted(sound, said, trace)
     strips = []
     for line, group in groupby(range(len(sound)), key=lambda place: sound[place].strip.line):
         members = list(group)
@@ -64,10 +66,22 @@ def _settled(one: Candidate, verdict: Verdict | None, trace: list[Decision]) -> 
     """The text of a word and its probability."""
     if verdict is None:
         return one.text, one.confidence
+    return _repaired(one, one.text, verdict.text, verdict.probability, trace)
+
+
+def _quoted(sound: list[Candidate], said: list[tuple[str, float]], trace: list[Decision]) -> list[tuple[str, float]]:
+    """Texts and probabilities again, with a page's quotes in pairs."""
+    texts = paired([text for text, _ in said])
+    return [
+        (was, probability) if was == text else _repaired(one, was, text, probability, trace)
+        for one, (was, probability), text in zip(sound, said, texts, strict=True)
+    ]
+
+
+def _repaired(one: Candidate, was: str, text: str, probability: float, trace: list[Decision]) -> tuple[str, float]:
     first, last = one.fired
-    text = f"{one.text} {verdict.text}"
-    trace.append(Decision(Act.REPAIR, one.strip.line, first, text, verdict.probability, last))
-    return verdict.text, verdict.probability
+    trace.append(Decision(Act.REPAIR, one.strip.line, first, f"{was} {text}", probability, last))
+    return text, probability
 
 
 def _doubt(one: Candidate, windows: Windows, readings: Sequence[Reading], sure: float) -> Doubt | None:

@@ -124,6 +124,13 @@ def test_quotes_belong_to_their_words_however_far_a_line_is_spread() -> None:
     assert texts(strip, [(0, strip.columns)]) == ["SAY “GO” AND WE"]
 
 
+def test_a_guillemet_without_its_other_half_is_repaired_and_traced() -> None:
+    strip = Strip("SAY «GO” AND WE")
+    lines, trace = words(cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns)])
+    assert [line.text for line in lines] == ["SAY “GO” AND WE"]
+    assert [(decision.act, decision.text) for decision in trace] == [(Act.REPAIR, "«GO” “GO”")]
+
+
 def test_a_wide_gap_in_the_ink_ends_a_word_though_the_net_saw_no_space() -> None:
     strip = Strip("NAME PRICE", space=22)
     windows = cut((strip, [(0, strip.columns)]))
