@@ -23,10 +23,11 @@ from engines.scribe.training import fonts, render, windows  # noqa: E402
 from engines.scribe.training.cascade import enough  # noqa: E402
 from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
 from engines.scribe.training.data import write  # noqa: E402
+from engines.scribe.training.hard import losses  # noqa: E402
 from engines.scribe.training.loss import FoldingCtc, fold, imitation  # noqa: E402
 from engines.scribe.training.net import WordNet, load, teacher  # noqa: E402
 from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
-from engines.scribe.training.shards import Pool, batch  # noqa: E402
+from engines.scribe.training.shards import FORMS, Pool, Shard, batch, collate  # noqa: E402
 from engines.scribe.windows import HEIGHT, WIDTH, Reading  # noqa: E402
 
 LIBERATION = Path("/usr/share/fonts/truetype/liberation")
@@ -257,3 +258,19 @@ def test_easy_windows_are_drawn_less_often(tmp_path: Path) -> None:
     drawn = Counter(shard.texts[i] for shard, i in pool.draw(np.random.default_rng(1), 3000, 0))
     assert drawn["b"] == pytest.approx(3000 / 1.6, rel=0.1)
     assert drawn["a"] == pytest.approx(drawn["c"], rel=0.15)
+
+
+def test_the_losses_kept_are_those_of_each_window_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    made = [windows.pad(rng.integers(0, 255, (HEIGHT, width), dtype=np.uint8)) for width in (250, 40, 240)]
+    notes = [
+        {"text": text, "kind": kind, "look": ""} for text, kind in (("ab", "real"), ("", "negative"), ("c", "date"))
+    ]
+    write(tmp_path, "s", made, notes)
+    shard, net = Shard(tmp_path / "s.jsonl"), seasoned(SMALL)
+    loss = FoldingCtc()
+    with torch.no_grad():
+        for i, found in enumerate(losses(net, shard)):
+            alone = collate([(shard, i)], int(FORMS[shard.form[i]]))
+            expected = loss(net(alone.pixels), alone.targets, alone.lengths, alone.folded)
+            assert found == pytest.approx(float(expected), rel=1e-3)
