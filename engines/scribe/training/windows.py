@@ -4,6 +4,7 @@ same form."""
 from __future__ import annotations
 
 import itertools
+import re
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ _LOOK_FONTS = {
 }
 _LONGEST = 52
 """Characters of a drawn line: more never fit a window."""
+_STOPS = re.compile(r"(?<!\.)\.{3}(?!\.)")
 _CLOSE_STOPS = 24.0
 """Columns of a window that three stops and what parts them need, px: five steps and one to spare."""
 _VISIBLE = 0.6
@@ -112,10 +114,10 @@ class Maker:
                 )
         truth = _visible(text, line.edges, start, end)
         # Three stops that are too close for CTC to tell them apart are the one sign that looks the same.
-        if "..." in text and (stop := text.index("...")) + 2 < len(text):
-            dots = line.edges[stop + 2, 1] - line.edges[stop, 0]
-            if dots * HEIGHT / strip * aspect < _CLOSE_STOPS:
-                truth = truth.replace("...", "…")
+        if stops := _STOPS.search(text):
+            wide = line.edges[stops.end() - 1, 1] - line.edges[stops.start(), 0]
+            if wide * HEIGHT / strip * aspect < _CLOSE_STOPS:
+                truth = _STOPS.sub("…", truth)
         if (
             not truth
             or _steps(truth) > WIDTH // COLUMNS - 4

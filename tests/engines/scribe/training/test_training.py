@@ -131,6 +131,17 @@ def test_small_capitals_are_drawn_smaller_than_the_letter_that_begins_the_word(s
     assert min(tops[1:]) > tops[0] + 5
 
 
+@pytest.mark.parametrize(("drawn", "joined"), [("so... it", True), ("so..... it", False)])
+def test_three_close_stops_are_one_sign(
+    drawn: str, joined: bool, corpus: Corpus, some_fonts: fonts.Fonts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "line", lambda *_: drawn)
+    maker = windows.Maker(corpus, some_fonts, DataSettings())
+    truths = {maker.make(np.random.default_rng(seed), "sentence", "clean")[1] for seed in range(60)}
+    assert drawn in truths
+    assert ("so… it" in truths) == joined == any("…" in truth for truth in truths)
+
+
 def test_folded_loss_is_that_of_the_likelier_sum_of_both_cases() -> None:
     torch.manual_seed(0)
     logits = torch.randn(1, 3, CLASSES) * 3
