@@ -1,7 +1,7 @@
 """How hard the shards' windows are for a net: `python -m engines.scribe.training.hard WEIGHTS`.
 
 Keeps each window's loss beside its shard. What the net reads with ease, and what nobody can read, training then draws
-less often: two thirds of the windows teach a good net nothing."""
+less often: two fifths of the windows teach a good net next to nothing."""
 
 from __future__ import annotations
 
