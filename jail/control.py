@@ -46,7 +46,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The job is loaded. ``missing``: layers that this kernel lacks. ``cgroup``: name of the group that holds all."""
+    """The job is loaded. ``missing``: layers that this kernel lacks. ``cgroup``: name of the group that holds all.
+
+    With it comes a descriptor of the zygote's ``/proc/self/stat``."""
 
     seconds: float
     missing: list[str]

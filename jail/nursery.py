@@ -81,6 +81,11 @@ class Nursery:
         keeper = None if self._zygote is None else self._zygote.pid
         return Processes(keeper, tuple(pid for cell in self._cells.values() if (pid := cell.pid) is not None))
 
+    @property
+    def ending(self) -> bool:
+        """Whether the zygote has begun to end, or there is none."""
+        return self._zygote is None or self._zygote.ending
+
     async def start(self) -> None:
         """Start the zygote and wait until its job is loaded. Raises a `JailError` where it can't be."""
         zygote = ZygoteProcess(self._spec, self._limits, self._layers, self._hear, self._lose)

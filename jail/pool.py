@@ -156,6 +156,11 @@ class Pool:
 
     # What a run asks of it.
 
+    @property
+    def ending(self) -> bool:
+        """Whether the zygote has begun to end."""
+        return self._nursery.ending
+
     async def acquire(self, run: Run) -> RemoteCell | Result:
         """A cell that is ready, or why there is none. May be cancelled."""
         await self._slots.acquire()

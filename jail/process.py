@@ -20,6 +20,9 @@ from jail.spec import Layers, Limits, ZygoteSpec
 _LOAD_TIMEOUT_S = 300.0
 _CANCELLED_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 10.0
+_EXITING = 0x4
+"""PF_EXITING of linux/sched.h, in the flags of proc_pid_stat(5): set before a process that ends closes its
+descriptors."""
 _ERRORS: dict[str, type[JailError]] = {
     kind.__name__: kind for kind in (LoadError, RehearsalError, SpecError, ZygoteError, JailError)
 }
@@ -52,6 +55,7 @@ class ZygoteProcess:
             )
         self._channel.setblocking(False)
         self._keeper_pidfd = os.pidfd_open(self._keeper.pid)
+        self._stat: int | None = None
         self._first: asyncio.Future[control.Message] = self._loop.create_future()
         self._reaped: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(self._channel, self._receive)
@@ -81,6 +85,21 @@ class ZygoteProcess:
     def pid(self) -> int:
         """Of the keeper."""
         return self._keeper.pid
+
+    @property
+    def ending(self) -> bool:
+        """Whether the loaded zygote has begun to end.
+
+        It closes its descriptors before its cells get the signal of its death. A forbidden call that waits then comes
+        back undone, and for a moment the cell goes on: what it says from there on is not to be believed.
+        """
+        if self._stat is None:
+            return False
+        try:
+            fields = os.pread(self._stat, 1024, 0).rpartition(b")")[2].split()
+        except ProcessLookupError:
+            return True
+        return bool(int(fields[6]) & _EXITING)
 
     async def loaded(self) -> control.Loaded:
         """Wait until the job is loaded. Raises a `JailError` where it can't be."""
@@ -126,6 +145,8 @@ class ZygoteProcess:
             self._on_message(message, descriptors)
         else:
             self._first.set_result(message)
+            if descriptors:
+                (self._stat,) = descriptors
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._keeper_pidfd)
@@ -143,6 +164,9 @@ class ZygoteProcess:
         if self._channel.fileno() >= 0:
             self._loop.remove_reader(self._channel)
             self._channel.close()
+        if self._stat is not None:
+            os.close(self._stat)
+            self._stat = None
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await asyncio.shield(self._reaped)

@@ -19,6 +19,9 @@ class Host(Protocol):
     @property
     def cpu_s(self) -> int: ...
 
+    @property
+    def ending(self) -> bool: ...
+
     async def acquire(self, run: Run) -> RemoteCell | Result: ...
 
     def release(self, run: Run) -> None: ...
@@ -97,7 +100,7 @@ class Run:
         except wire.MalformedFrameError as error:
             self.kill(Result(Status.MALFORMED_REPLY, str(error)))
             frame = None
-        if frame is not None and self._cause is None:
+        if frame is not None and self._cause is None and not self._orphaned(self._cell):
             if frame.kind is wire.Kind.PAYLOAD:
                 return frame.content
             if frame.kind is wire.Kind.END and self._sending is not None and self._sending.done():
@@ -110,6 +113,10 @@ class Run:
                 self.kill(Result(Status.MALFORMED_REPLY, "an end before the request was read"))
         self._finish(await self._autopsy(self._cell, place))
         raise StopAsyncIteration
+
+    def _orphaned(self, cell: RemoteCell) -> bool:
+        """Whether nobody answers for the cell's forbidden calls any more."""
+        return self._host.ending or (cell.ended.done() and cell.ended.result() is None)
 
     async def _autopsy(self, cell: RemoteCell, place: str) -> Result:
         """Wait for the cell to be reaped, and say what it died of."""

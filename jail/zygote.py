@@ -145,7 +145,9 @@ def _be_zygote(channel: socket.socket, start: control.Start, host: _Host, keeper
         else:
             missing = [str(layer) for layer in sorted(host.missing)]
             cgroup = host.tree.name if host.tree is not None else ""
-            control.send(channel, control.Loaded(time.perf_counter() - started, missing, cgroup))
+            loaded = control.Loaded(time.perf_counter() - started, missing, cgroup)
+            with open("/proc/self/stat", "rb") as stat:
+                control.send(channel, loaded, [stat.fileno()])
             bounds = Bounds(start.memory_bytes, start.pids, start.cpus)
             with closing(_watch(start)) as watch:
                 Zygote(channel, work, walls, bounds, watch).serve()
