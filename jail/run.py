@@ -100,7 +100,7 @@ class Run:
         except wire.MalformedFrameError as error:
             self.kill(Result(Status.MALFORMED_REPLY, str(error)))
             frame = None
-        if frame is not None and self._cause is None and not self._orphaned(self._cell):
+        if frame is not None and self._cause is None and await self._vouched_for(self._cell):
             if frame.kind is wire.Kind.PAYLOAD:
                 return frame.content
             if frame.kind is wire.Kind.END and self._sending is not None and self._sending.done():
@@ -114,9 +114,13 @@ class Run:
         self._finish(await self._autopsy(self._cell, place))
         raise StopAsyncIteration
 
-    def _orphaned(self, cell: RemoteCell) -> bool:
-        """Whether nobody answers for the cell's forbidden calls any more."""
-        return self._host.ending or (cell.ended.done() and cell.ended.result() is None)
+    async def _vouched_for(self, cell: RemoteCell) -> bool:
+        """Whether a zygote answered for the cell's forbidden calls until now, or until it had reaped it."""
+        if not cell.ended.done():
+            if not self._host.ending:
+                return True
+            await asyncio.wait([cell.ended], timeout=_REAP_TIMEOUT_S)
+        return cell.ended.done() and cell.ended.result() is not None
 
     async def _autopsy(self, cell: RemoteCell, place: str) -> Result:
         """Wait for the cell to be reaped, and say what it died of."""

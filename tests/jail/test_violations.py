@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from jail.violations import call_name
 from tests.jail.conftest import LIMITS, ask, cells, zygotes
 
 JOB = "tests.jail.violation_jobs:Violations"
-OPENAT, SENDMSG, PTRACE, X32_PTRACE = 257, 46, 101, 521
+OPENAT, SENDMSG, PTRACE, X32_PTRACE, BRK = 257, 46, 101, 521, 12
 I386_GETPID = 20
 X32 = 0x40000000
 AT_FDCWD = (1 << 64) - 100
@@ -97,6 +98,26 @@ def test_a_call_of_no_known_name_is_a_number() -> None:
     assert call_name(999) == "call 999"
     assert call_name(-1) == "call -1"
     assert call_name(1, 0x12345) == "architecture 0x12345 call 1"
+
+
+@pytest.mark.parametrize("reaped", [True, False])
+async def test_an_answer_is_believed_after_its_zygote_began_to_end_if_the_cell_was_reaped_before(
+    pool: Pool, reaped: bool
+) -> None:
+    (zygote,) = zygotes()
+    if not reaped:
+        os.kill(zygote, signal.SIGSTOP)
+    async with pool.run(f"native {BRK}".encode(), b"", timeout_s=30) as run:
+        await asyncio.sleep(1)  # it has answered, and nobody has read that
+        assert not pool.ending
+        os.kill(zygote, signal.SIGKILL)
+        while zygote in zygotes():  # the event loop hears of nothing: the zygote's own state alone tells
+            time.sleep(0.01)
+        assert pool.ending
+        payloads = [payload async for payload in run]
+    assert run.result is not None
+    expected = (Status.OK, [b"survived"]) if reaped else (Status.ZYGOTE_LOST, [])
+    assert (run.result.status, payloads) == expected
 
 
 async def test_a_forbidden_call_is_not_made_while_nobody_answers_for_it(pool: Pool) -> None:
