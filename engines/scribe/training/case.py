@@ -25,6 +25,8 @@ from engines.scribe.training.settings import RUNS
 
 _TELLING = set("ACEGMNOPQRSUVWXYZ")
 """Letters whose small form has no ascender."""
+_TALL = set("BDFHKLT0123456789")
+"""Characters that are tall, small or large: they show what the others' height means."""
 _SMALL = 0.84
 
 
@@ -60,8 +62,10 @@ def cased(text: str, rises: NDArray[np.float64], read: str) -> str | None:
     tall = np.percentile(known, 85)
     out = list(text)
     lower_line = [rises[i] < _SMALL * tall for i, c in enumerate(text) if c in _TELLING and not np.isnan(rises[i])]
-    if not lower_line or not any(lower_line):
-        return text
+    if not any(lower_line):
+        # Letters of one height are capitals beside a tall character; alone they may as well be small ones.
+        beside = any(c in _TALL and not np.isnan(rises[i]) for i, c in enumerate(text))
+        return text if beside or not lower_line else None
     at = 0
     for word in text.split(" "):
         if not any(c.isdigit() for c in word):

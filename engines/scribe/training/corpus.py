@@ -99,8 +99,10 @@ class Corpus:
         return " ".join(out)
 
     def heading(self, rng: Rng, count: int) -> str:
-        """Words of a heading: Title Case or UPPER CASE."""
+        """Words of a heading: Title Case or UPPER CASE; some are joined by a sign, as firms' names are."""
         words = self.words(rng, count)
+        if rng.random() < 0.12:
+            words.insert(int(rng.integers(0, len(words) + 1)), "&")
         if rng.random() < 0.6:
             return " ".join(words).upper()
         return " ".join(word.capitalize() for word in words)
@@ -279,6 +281,8 @@ class Corpus:
             return word
         if roll < 0.57:
             letters = rng.choice(list(string.ascii_uppercase), int(rng.integers(1, 4)))
+            if len(letters) > 1 and rng.random() < 0.25:
+                return str(rng.choice(["&", "&", " & "])).join(("".join(letters[:-1]), letters[-1]))
             return ".".join(letters) + str(rng.choice([".", ".", ".,", ""]))
         if roll < 0.77:
             number = str(int(10 ** rng.uniform(0, 4)))
@@ -293,7 +297,7 @@ class Corpus:
             word = str(rng.choice(ABBREVIATIONS))
             return word.upper() if rng.random() < 0.3 else word
         return str(
-            rng.choice(["(+)", "(-)", "(%)", "(X)", "(a)", "( )", "&", "#", "+/-", "-", "*", "**", "(1)", "[ ]"])
+            rng.choice(["(+)", "(-)", "(%)", "(X)", "(a)", "( )", "&", "&", "#", "+/-", "-", "*", "**", "(1)", "[ ]"])
         )
 
     def line(self, rng: Rng, kind: str, words: int) -> str:

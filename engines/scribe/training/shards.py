@@ -54,7 +54,12 @@ class Shard:
         if losses.exists():
             loss = np.load(losses).astype(np.float64)
             lengths = np.fromiter(map(len, self.texts), float)
-            self.share[(loss < _EASY) | (loss > _HOPELESS * (lengths + 1))] = _SELDOM
+            # What holds no text is read with ease until it is seen no more, and then words are seen in it.
+            easy = (loss < _EASY) & (lengths > 0)
+            self.share[easy | (loss > _HOPELESS * (lengths + 1))] = _SELDOM
+            # A line's case is known where a net read it, so what is hard has none: it must not teach what to forget.
+            if self.folded.any() and not self.folded.all():
+                self.share[self.folded] *= self.share[~self.folded].mean() / self.share[self.folded].mean()
 
 
 def loss_file(path: Path) -> Path:

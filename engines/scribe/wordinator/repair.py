@@ -1,8 +1,9 @@
 """One-letter repairs: a word the net is not sure of, read as a word there is, where the net nearly read that.
 
-What the net gave to either reading, over all alignments, is weighed against how common the words are: Bayes' rule with
-the lexicon's frequencies as the prior, flattened, because print is full of names that no list holds. Only letters are
-touched, and only in tokens of letters: no digits, codes, prices or addresses.
+What the net gave to either reading, over all alignments, is weighed against how common the words are, and what the
+language model says of them in their line, as it had its say in what was read: Bayes' rule with both as the prior,
+flattened, because print is full of names that no list holds. Only letters are touched, and only in tokens of letters:
+no digits, codes, prices or addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
-from engines.scribe.recogniser.ctc import log_likelihoods
+from engines.scribe.recogniser import ctc
 from engines.scribe.wordinator.lexicon import Lexicon
 
 WEIGHT = 0.8
@@ -31,11 +32,13 @@ _LETTERS = np.array([number for number, character in enumerate(CHARACTERS, start
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """A word to be looked at: its text, the net's log-probabilities float32 (steps, classes) over it alone, and the
-    step in them at which each of its characters fired, (len(text),)."""
+    step in them at which each of its characters fired, (len(text),); what stands before and after it in its line."""
 
     text: str
     log_probabilities: NDArray[np.float32]
     steps: NDArray[np.intp]
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +58,22 @@ def repaired(doubts: Sequence[Doubt | None], lexicon: Lexicon) -> list[Verdict |
     if not rows:
         return [None] * len(doubts)
     scores = iter(_scores(*zip(*rows, strict=True)).tolist())
-    return [_judged([(text, zipf, next(scores)) for text, zipf in case]) for case in cases]
+    return [
+        _judged(doubt, [(text, zipf, next(scores)) for text, zipf in case]) if doubt and case else None
+        for doubt, case in zip(doubts, cases, strict=True)
+    ]
 
 
-def _judged(case: list[tuple[str, float, float]]) -> Verdict | None:
+def _judged(doubt: Doubt, case: list[tuple[str, float, float]]) -> Verdict | None:
     """The best of (text, frequency, log-probability), of which the first is what was read."""
-    if not case:
-        return None
-    text, _, score = max(case, key=lambda entry: entry[2] + WEIGHT * entry[1])
+    text, _, score = max(case, key=lambda entry: entry[2] + WEIGHT * entry[1] + _said(doubt, entry[0]))
     return None if text == case[0][0] else Verdict(text, float(np.exp(score)))
+
+
+def _said(doubt: Doubt, text: str) -> float:
+    """What the language model says of ``text`` in the doubt's place, as the beam weighs it."""
+    line = [*encode(doubt.before + text + doubt.after), ctc.END]
+    return ctc.BONUS * len(text) - ctc.WEIGHT * ctc.language().cost(line)
 
 
 def _alternatives(doubt: Doubt, lexicon: Lexicon) -> list[tuple[str, float]]:
@@ -108,4 +118,4 @@ def _scores(slices: Sequence[NDArray[np.float32]], texts: Sequence[str]) -> NDAr
     padded[:, :, BLANK] = 0
     for row, piece in zip(padded, slices, strict=True):
         row[: len(piece)] = piece
-    return log_likelihoods(padded, [np.array(encode(text), np.intp) for text in texts])
+    return ctc.log_likelihoods(padded, [np.array(encode(text), np.intp) for text in texts])

@@ -97,7 +97,8 @@ def _doubt(one: Candidate, windows: Windows, readings: Sequence[Reading], sure: 
         begin = int(steps[first - 1] + steps[first] + 1) // 2
     if last + 1 < len(steps) and strip.places[last + 1] == place:
         end = int(steps[last] + steps[last + 1]) // 2 + 1
-    return Doubt(one.text, given[begin:end], steps[one.characters] - begin)
+    before, after = strip.text[:first], strip.text[last + 1 :]
+    return Doubt(one.text, given[begin:end], steps[one.characters] - begin, before, after)
 
 
 def _lines(strips: list[list[Word]]) -> list[Line]:

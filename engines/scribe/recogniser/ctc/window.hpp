@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "alignment.hpp"
@@ -40,8 +41,8 @@ inline std::vector<float> softmax(const float* logits, std::size_t steps, std::s
     return result;
 }
 
-// Each character's probability given all the others: what the net saw about its step, and what the language model says
-// of the text with it, beside the text with another class in its place and the one without it.
+// Each character's probability given all the others: what the net saw, over all alignments, and what the language model
+// says of the text with it, beside the text with another class in its place and the one without it.
 class Posterior {
 public:
     Posterior(const Output& output, const Language* language, const Search& search, const Reading& reading)
@@ -53,40 +54,42 @@ public:
         }
     }
 
-    float operator[](std::size_t i) const {
+    float operator[](std::size_t i) {
         const float alone = output_[steps_[i]][text_[i]];
         if (alone >= SETTLED) return alone;
-        // A letter may lie half on one step and half on the next, but not where its neighbours are.
-        const std::size_t begin = std::max(steps_[i] > 0 ? steps_[i] - 1 : 0, i > 0 ? steps_[i - 1] + 1 : 0);
-        const std::size_t end = std::min(steps_[i] + 2, i + 1 < text_.size() ? steps_[i + 1] : output_.steps);
-        const auto seen = [&](std::size_t c) {
-            double missed = 1;
-            for (std::size_t step = begin; step < end; ++step) missed *= 1 - static_cast<double>(output_[step][c]);
-            return 1 - missed;
-        };
-        double nothing = std::exp(-search_.weight * cost(contexts_[i], i + 1));
-        for (std::size_t step = begin; step < end; ++step) nothing *= output_[step][BLANK];
-        double all = nothing, its = 0;
+        if (!alignments_) alignments_.emplace(output_, text_);
+        double all = alignments_->without(i) * std::exp(-search_.weight * cost(contexts_[i], i + 1)), its = 0;
         for (std::size_t c = BLANK + 1; c < output_.classes; ++c) {
-            const double sight = seen(c);
             // What the net spreads thinly over all classes is its doubt of the window, and no rival.
-            if (sight < search_.least && c != text_[i]) continue;
-            const double weighed = sight * std::exp(search_.bonus - search_.weight * with(i, static_cast<Class>(c)));
+            if (c != text_[i] && most(i, c) < search_.least) continue;
+            const auto rival = static_cast<Class>(c);
+            const double weighed =
+                alignments_->with(i, rival) * std::exp(search_.bonus - search_.weight * with(i, rival));
             all += weighed;
             if (c == text_[i]) its = weighed;
         }
-        return all > 0 ? static_cast<float>(its / all) : alone;
+        return its > 0 ? static_cast<float>(std::min(1.0, its / all)) : alone;
     }
 
 private:
-    // Nats of the characters from `first` that a change just before them can touch.
+    // The most that the net makes of class `c` between the characters beside character `i`.
+    float most(std::size_t i, std::size_t c) const {
+        const std::size_t begin = i > 0 ? steps_[i - 1] + 1 : 0;
+        const std::size_t end = i + 1 < text_.size() ? steps_[i + 1] : output_.steps;
+        float found = 0;
+        for (std::size_t step = begin; step < end; ++step) found = std::max(found, output_[step][c]);
+        return found;
+    }
+
+    // Nats of the characters from `first` that a change just before them can touch, and of the end.
     double cost(Context context, std::size_t first) const {
         if (!language_) return 0;
         double sum = 0;
-        const std::size_t end = std::min(text_.size(), first + Language::MOST - 1);
+        const std::size_t end = std::min(text_.size() + 1, first + Language::MOST - 1);
         for (std::size_t i = first; i < end; ++i) {
-            sum += language_->cost(context, text_[i]);
-            context = language_->after(context, text_[i]);
+            const Class next = i < text_.size() ? text_[i] : END;
+            sum += language_->cost(context, next);
+            context = language_->after(context, next);
         }
         return sum;
     }
@@ -101,13 +104,14 @@ private:
     const std::vector<Class>& text_;
     const std::vector<std::size_t>& steps_;
     std::vector<Context> contexts_;
+    std::optional<Alignments> alignments_;
 };
 
 inline Reading read(const Output& output, const Language* language, const Search& search) {
     Reading reading;
     reading.text = Beam(output, language, search).text();
     reading.steps = peaks(output, reading.text);
-    const Posterior posterior(output, language, search, reading);
+    Posterior posterior(output, language, search, reading);
     for (std::size_t i = 0; i < reading.text.size(); ++i) reading.probabilities.push_back(posterior[i]);
     reading.log_likelihood = log_likelihood(output, 0, output.steps, reading.text.data(), reading.text.size());
     return reading;

@@ -43,14 +43,27 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctc, "LEAST", 0.0)
 
 
-def best(probabilities: NDArray[np.float64], say: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
-    """Of all texts the one of the greatest log-probability and ``say``."""
+def all_texts(probabilities: NDArray[np.float64]) -> Counter[tuple[int, ...]]:
+    """The probability of every text there is, over all its alignments."""
     texts: Counter[tuple[int, ...]] = Counter()
     steps, classes = probabilities.shape
     for path in itertools.product(range(classes), repeat=steps):
         text = tuple(number for number, _ in itertools.groupby(path) if number != BLANK)
         texts[text] += float(np.prod([probabilities[step, number] for step, number in enumerate(path)]))
+    return texts
+
+
+def best(probabilities: NDArray[np.float64], say: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
+    """Of all texts the one of the greatest log-probability and ``say``."""
+    texts = all_texts(probabilities)
     return max(texts, key=lambda text: math.log(texts[text]) + say(text))
+
+
+def small_language(rng: np.random.Generator) -> ctc.Language:
+    """A model of two classes and the end."""
+    seconds = (1, 2, ctc.END)
+    grams = [*seconds, *((first << 8) + second for first in (1, 2, ctc.START) for second in seconds)]
+    return ctc.Language(np.array(grams, np.uint64), *rng.integers(0, 60, (2, len(grams))).astype(np.uint8))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -66,15 +79,35 @@ def test_without_a_language_the_text_is_the_likeliest_of_all(seed: int, monkeypa
 def test_with_a_language_it_is_the_best_of_all_by_both(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     everything(monkeypatch)
     rng = np.random.default_rng(seed)
-    seconds = (1, 2, ctc.END)
-    grams = [*seconds, *((first << 8) + second for first in (1, 2, ctc.START) for second in seconds)]
-    keys = np.array(grams, np.uint64)
-    language = ctc.Language(keys, *rng.integers(0, 60, (2, len(keys))).astype(np.uint8))
+    language = small_language(rng)
     probabilities = rng.dirichlet(np.full(3, 0.7), 5)
     (read,) = ctc.texts(np.log(probabilities)[None].astype(np.float32), language)
     assert tuple(read.classes) == best(
         probabilities, lambda text: ctc.BONUS * len(text) - ctc.WEIGHT * language.cost([*text, ctc.END])
     )
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_characters_probability_is_its_share_of_all_texts_that_differ_in_it_alone(
+    seed: int, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(monkeypatch)
+    rng = np.random.default_rng(seed)
+    language = small_language(rng) if told else None
+    probabilities = rng.dirichlet(np.full(3, 0.7), 6)
+    (read,) = ctc.texts(np.log(probabilities)[None].astype(np.float32), language)
+    texts, text = all_texts(probabilities), tuple(read.classes.tolist())
+
+    def weighed(text: tuple[int, ...]) -> float:
+        said = ctc.BONUS * len(text) - ctc.WEIGHT * language.cost([*text, ctc.END]) if language else 0.0
+        return texts[text] * math.exp(said)
+
+    for i, (step, probability) in enumerate(zip(read.steps, read.probabilities, strict=True)):
+        alone = probabilities[step, text[i]]
+        rivals = [text[:i] + text[i + 1 :], *(text[:i] + (other,) + text[i + 1 :] for other in (1, 2))]
+        share = weighed(text) / sum(map(weighed, rivals))
+        assert probability == pytest.approx(alone if alone >= 0.98 else share, rel=1e-4)
 
 
 def test_an_ngram_that_is_not_listed_costs_its_shorter_one_and_backing_off() -> None:
