@@ -12,9 +12,11 @@ LETTER_GAP = 1.3
 """Letters of a chain are at most this many letter heights apart."""
 WORD_GAP = 2.2
 """Chains of a line are at most this many line heights apart; wider gaps are columns."""
-OVERLAP = 1.0
-"""Chains of a line overlap by at most this many line heights: the two halves of a broken letter that stands between
-them may have gone to either."""
+OVERLAP = 2.4
+"""Chains of a line overlap by at most this many line heights: the pieces of broken letters that stand between them may
+have gone to either."""
+BAND = 0.75
+"""And then both fill this part of the higher one's height at least, where their baselines differ."""
 SAME_INK = 0.4
 """The fainter of two neighbours in a chain has at least this part of the other's contrast: creases have less."""
 
@@ -57,14 +59,20 @@ def joined(chain: Lines) -> Indices:
     )
     gap = chain.start[second] - chain.end[first]
     between = (chain.start[second] + chain.end[first]) / 2
-    off = np.abs(chain.at(between, first) - chain.at(between, second))
+    base, other = chain.at(between, first), chain.at(between, second)
+    off = np.abs(base - other)
+    # Pieces of a broken letter chain with its neighbours or with each other: then the band that both fill tells.
+    shared = np.minimum(base + chain.drop[first], other + chain.drop[second])
+    shared -= np.maximum(base - chain.rise[first], other - chain.rise[second])
+    full = chain.rise + chain.drop
+    same = (gap < 0) & (shared >= BAND * np.maximum(full[first], full[second]))
     small = np.minimum(tall[first], tall[second])
     large = np.maximum(tall[first], tall[second])
     fits = (
         _before(chain.start, first, second)
         & (gap <= WORD_GAP * np.where(large > 1.4 * small, 0.5 * large, small))
         & (gap >= -OVERLAP * small)
-        & (off <= 0.3 * small)
+        & ((off <= 0.3 * small) | same)
         & (large <= 2.0 * small)
         & (chain.light[first] == chain.light[second])
     )

@@ -42,6 +42,9 @@ MAX_REGIONS = 24_000
 MAX_PANELS = 60
 """Dark panels searched for light text, the largest first."""
 
+LEVEL = 0.08
+"""Tops and bottoms of two letters in a row differ by at most this part of their height."""
+
 Nodes = NDArray[np.void]
 
 
@@ -58,6 +61,7 @@ def regions(grey: NDArray[np.uint8]) -> NDArray[np.void]:
     light = light[_chosen(light, LIGHTEST - light["level"], usual)]
     light = light[_inside(light, panels)]
     panel = _is_panel(dark, usual)
+    panel[panel] &= ~_in_a_row(dark[panel], dark[~panel | (_held(dark, light) == 0)])
     letters = dark[~panel]
     light = light[~_inside(light, letters[_held(letters, light) <= MOST_HOLES])]
     light = light[_held(light, dark) <= MOST_HOLES]  # the rest is paper on a dark table
@@ -162,6 +166,19 @@ def _is_panel(nodes: Nodes, usual: float) -> NDArray[np.bool_]:
     wide, tall, area = nodes["x1"] - nodes["x0"], nodes["y1"] - nodes["y0"], nodes["area"]
     filled = area >= np.where(tall >= 60, 0.35, 0.55) * wide * tall
     return np.asarray((tall >= 1.8 * usual) & (wide >= 24) & (area >= 400) & filled, np.bool_)
+
+
+def _in_a_row(panels: Nodes, letters: Nodes) -> NDArray[np.bool_]:
+    """True for panels near which a letter has the same top and bottom: letters themselves, large and heavy ones with
+    a hole, as amounts due have them."""
+    tall = panels["y1"] - panels["y0"]
+    reach = 3 * tall
+    x, y = (letters["x0"] + letters["x1"]) / 2, (letters["y0"] + letters["y1"]) / 2
+    box, node = points_in_boxes((x, y), (panels["x0"] - reach, panels["y0"], panels["x1"] + reach, panels["y1"]))
+    a, b = panels[box], letters[node]
+    off = np.maximum(np.abs(a["y0"] - b["y0"]), np.abs(a["y1"] - b["y1"]))
+    beside = (b["x1"] <= a["x0"]) | (b["x0"] >= a["x1"])
+    return np.bincount(box[beside & (off <= LEVEL * tall[box])], minlength=len(panels)) > 0
 
 
 def _inside(nodes: Nodes, boxes: Nodes) -> NDArray[np.bool_]:

@@ -15,6 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engines.api import Page
 from engines.scribe.detector import windows
+from engines.scribe.detector.chains import joined
+from engines.scribe.detector.fit import Lines
 from engines.scribe.detector.lines import candidates
 from engines.scribe.detector.regions import REGION
 from engines.scribe.detector.strips import cuts, ink_columns
@@ -217,6 +219,35 @@ def test_a_letter_broken_in_two_halves_does_not_end_its_line() -> None:
     found = candidates(letters([*left, *halves, *right]))
     assert len(found) == 1
     assert (found.start[0], found.end[0]) == (60, 234)
+
+
+def test_pieces_of_broken_letters_do_not_part_a_word() -> None:
+    def chains(**given: tuple[float, float]) -> Lines:
+        values = {name: np.zeros(2, np.float32) for name in Lines.__slots__} | {"light": np.zeros(2, np.bool_)}
+        return Lines(**(values | {name: np.array(value, np.float32) for name, value in given.items()}))  # type: ignore[arg-type]
+
+    # "CASHIER", of which C and pieces of A and S are one chain; their feet are half way up the letters
+    pieces = chains(
+        start=(131, 145), end=(170, 228), middle=(150, 186), base=(708, 715), rise=(15, 25), drop=(8, 1), size=(11, 24)
+    )
+    assert joined(pieces).tolist() == [0, 0]
+    above = chains(
+        start=(131, 145), end=(170, 228), middle=(150, 186), base=(700, 715), rise=(10, 25), drop=(0, 1), size=(10, 24)
+    )
+    assert joined(above).tolist() == [0, 1]
+
+
+def test_heavy_letters_with_holes_are_no_panels_for_light_text() -> None:
+    sheet = Sheet(900, 900)
+    for row in range(10):
+        sheet.write(60, 60 + 50 * row, "what most of the page looks like", size=20)
+    font = ImageFont.load_default(60)
+    for place, letter in enumerate("RM 65.20"):
+        sheet.draw.text((60 + 48 * place, 700), letter, font=font, fill=INK, stroke_width=4, stroke_fill=INK)
+    found = windows(page(sheet.pixels))
+    y, x = np.nonzero(sheet.pixels[650:] < 128)
+    assert_all_found(found, [*sheet.boxes, (int(x.min()), int(y.min()) + 650, int(x.max()) + 1, int(y.max()) + 651)])
+    assert len(found.rails) == 11
 
 
 def test_low_signs_in_a_row_belong_to_it() -> None:
