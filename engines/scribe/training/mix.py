@@ -2,8 +2,8 @@
 
 A net that goes on from another's weights stays near them, and weights on the straight line between both read what they
 were not trained on better than either end (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022): what the
-newer run forgot comes back, and most of what it learnt stays. Writes runs/RUN/ema.pt, which `export` and `train --start`
-take."""
+newer run forgot comes back, and most of what it learnt stays. Writes runs/RUN/ema.pt, which `export` and `train
+--start` take."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
 from engines.scribe.recogniser import ctc
+from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, encode
 from engines.scribe.wordinator.lexicon import Lexicon
 
 WEIGHT = 0.8

@@ -105,7 +105,7 @@ def test_a_characters_probability_is_its_share_of_all_texts_that_differ_in_it_al
 
     for i, (step, probability) in enumerate(zip(read.steps, read.probabilities, strict=True)):
         alone = probabilities[step, text[i]]
-        rivals = [text[:i] + text[i + 1 :], *(text[:i] + (other,) + text[i + 1 :] for other in (1, 2))]
+        rivals = [text[:i] + text[i + 1 :], *((*text[:i], other, *text[i + 1 :]) for other in (1, 2))]
         share = weighed(text) / sum(map(weighed, rivals))
         assert probability == pytest.approx(alone if alone >= 0.98 else share, rel=1e-4)
 

@@ -29,3 +29,9 @@ def test_a_word_of_torn_heights_tells_nothing() -> None:
     torn = rises(text)
     torn[[2, 4]] = TALL
     assert cased(text.upper(), torn, text) is None
+
+
+def test_letters_of_one_height_are_capitals_only_beside_one_that_is_tall_either_way() -> None:
+    low = "see you again"
+    assert cased(low.upper(), np.where(np.isnan(rises(low)), np.nan, SMALL), low) is None
+    assert cased("SEE YOU AT 5", rises("SEE YOU AT 5"), "SEE YOU AT 5") == "SEE YOU AT 5"

@@ -25,6 +25,7 @@ from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
 from engines.scribe.training.data import write  # noqa: E402
 from engines.scribe.training.hard import losses  # noqa: E402
 from engines.scribe.training.loss import FoldingCtc, fold, imitation  # noqa: E402
+from engines.scribe.training.mix import between  # noqa: E402
 from engines.scribe.training.net import WordNet, load, teacher  # noqa: E402
 from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
 from engines.scribe.training.shards import FORMS, Pool, Shard, batch, collate  # noqa: E402
@@ -269,6 +270,29 @@ def test_easy_windows_are_drawn_less_often(tmp_path: Path) -> None:
     drawn = Counter(shard.texts[i] for shard, i in pool.draw(np.random.default_rng(1), 3000, 0))
     assert drawn["b"] == pytest.approx(3000 / 1.6, rel=0.1)
     assert drawn["a"] == pytest.approx(drawn["c"], rel=0.15)
+
+
+def test_what_holds_no_text_stays_and_lines_of_unknown_case_keep_their_share(tmp_path: Path) -> None:
+    blank = np.full((HEIGHT, WIDTH), 10, np.uint8)
+    notes = [("", "negative"), ("a", "cased"), ("b", "cased"), ("c", "real"), ("d", "real"), ("e", "real")]
+    write(tmp_path, "s", [blank] * len(notes), [{"text": t, "kind": kind, "look": ""} for t, kind in notes])
+    np.save(tmp_path / "s.loss.npy", np.array([0.001, 0.001, 0.001, 1.0, 1.0, 0.001], np.float16))
+    share = Shard(tmp_path / "s.jsonl").share
+    assert share[0] == 1
+    assert share[1] == share[2] < 1
+    assert share[5] == pytest.approx(0.3 * share[3])
+    assert share[3:].mean() == pytest.approx(share[:3].mean())
+
+
+def test_half_way_between_two_nets_the_younger_ones_convolution_adds_half() -> None:
+    old, new = WordNet().state_dict(), seasoned(LARGE).state_dict()
+    (i,) = LARGE.residual
+    mixed = between(old, new, 0.5)
+    assert torch.equal(mixed[f"features.{3 * i}.weight"], new[f"features.{3 * i}.weight"])
+    assert torch.equal(mixed[f"features.{3 * i + 1}.weight"], new[f"features.{3 * i + 1}.weight"] / 2)
+    assert torch.allclose(mixed["head.weight"], (old["head.weight"] + new["head.weight"]) / 2)
+    for name, value in between(old, new, 1.0).items():
+        assert torch.equal(value, new[name])
 
 
 def test_the_losses_kept_are_those_of_each_window_alone(tmp_path: Path) -> None:
