@@ -121,7 +121,8 @@ def ink_columns(cut: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def cuts(ink: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Windows of a strip as (offset, width): through the widest gaps in reach, else through ink, overlapping."""
+    """Windows of a strip as (offset, width): through the widest gaps in reach, else through ink; overlapping where the
+    cut may part a word."""
     length = len(ink)
     starts, ends = _gaps(ink)
     out: list[tuple[int, int]] = []
@@ -139,7 +140,7 @@ def cuts(ink: NDArray[np.bool_]) -> list[tuple[int, int]]:
             best = near[np.argmax(np.where(wide, score, -np.inf))]
             stop = int(middle[best])
             out.append((at, stop - at))
-            at = stop
+            at = stop if ends[best] - starts[best] >= BETWEEN_WORDS else stop - OVERLAP
         else:
             out.append((at, WIDTH))
             at += WIDTH - OVERLAP
@@ -151,8 +152,10 @@ MIN_GAP = 7
 """A cut between two windows wants a gap of so many columns free of ink; narrower ones may lie inside a word."""
 WORD_SPACE = 12
 """A wider gap makes no better cut."""
+BETWEEN_WORDS = 10
+"""Through a gap of fewer a word may go on, as digits set wide do: one window has to look across."""
 OVERLAP = 40
-"""Columns that two windows share where a cut goes through ink: about one letter and a half, and room for doubt."""
+"""Columns that two windows share where a cut may part a word: about one letter and a half, and room for doubt."""
 
 
 def _gaps(ink: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,6 +66,12 @@ def test_numbers_codes_and_addresses_are_left_alone(text: str) -> None:
 
 def test_a_name_the_net_is_sure_of_is_left_alone() -> None:
     assert read(doubt("Manaqement", {4: ("g", 1e-4)})) == [None]
+
+
+def test_what_the_line_says_of_a_word_counts_as_it_did_when_it_was_read() -> None:
+    torn = doubt("to", {0: ("T", 0.55)})
+    assert read(replace(torn, before="relating ", after=" the work")) == [None]
+    assert read(replace(torn, before="", after=" Whom It May Concern")) == ["To"]
 
 
 def test_verdicts_stand_beside_their_doubts() -> None:
