@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import cv2
 import numpy as np
 import pytest
@@ -15,11 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engines.api import Page
 from engines.scribe.detector import windows
-from engines.scribe.detector.chains import joined
-from engines.scribe.detector.fit import Lines
-from engines.scribe.detector.lines import candidates
-from engines.scribe.detector.regions import REGION
-from engines.scribe.detector.strips import OVERLAP, cuts, ink_columns
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Windows
 
 Box = tuple[int, int, int, int]
@@ -202,41 +195,6 @@ def test_a_colon_standing_alone_is_found() -> None:
         )
 
 
-def letters(boxes: list[Box]) -> NDArray[np.void]:
-    """Regions as letters of print have them."""
-    out = np.zeros(len(boxes), REGION)
-    for letter, box in zip(out, boxes, strict=True):
-        for name, value in zip(("x0", "y0", "x1", "y1"), box, strict=True):
-            letter[name] = value
-    out["area"], out["perimeter"], out["contrast"] = 100, 60, 150
-    return out
-
-
-def test_a_letter_broken_in_two_halves_does_not_end_its_line() -> None:
-    left = [(x, 100, x + 14, 122) for x in range(60, 140, 20)]
-    right = [(x, 104, x + 14, 122) for x in range(160, 240, 20)]
-    halves = [(139, 100, 156, 112), (140, 112, 156, 122)]  # each nearest to the letters on its side
-    found = candidates(letters([*left, *halves, *right]))
-    assert len(found) == 1
-    assert (found.start[0], found.end[0]) == (60, 234)
-
-
-def test_pieces_of_broken_letters_do_not_part_a_word() -> None:
-    def chains(**given: tuple[float, float]) -> Lines:
-        values = {name: np.zeros(2, np.float32) for name in Lines.__slots__} | {"light": np.zeros(2, np.bool_)}
-        return Lines(**(values | {name: np.array(value, np.float32) for name, value in given.items()}))  # type: ignore[arg-type]
-
-    # "CASHIER", of which C and pieces of A and S are one chain; their feet are half way up the letters
-    pieces = chains(
-        start=(131, 145), end=(170, 228), middle=(150, 186), base=(708, 715), rise=(15, 25), drop=(8, 1), size=(11, 24)
-    )
-    assert joined(pieces).tolist() == [0, 0]
-    above = chains(
-        start=(131, 145), end=(170, 228), middle=(150, 186), base=(700, 715), rise=(10, 25), drop=(0, 1), size=(10, 24)
-    )
-    assert joined(above).tolist() == [0, 1]
-
-
 def test_heavy_letters_with_holes_are_no_panels_for_light_text() -> None:
     sheet = Sheet(900, 900)
     for row in range(10):
@@ -248,14 +206,6 @@ def test_heavy_letters_with_holes_are_no_panels_for_light_text() -> None:
     y, x = np.nonzero(sheet.pixels[650:] < 128)
     assert_all_found(found, [*sheet.boxes, (int(x.min()), int(y.min()) + 650, int(x.max()) + 1, int(y.max()) + 651)])
     assert len(found.rails) == 11
-
-
-def test_low_signs_in_a_row_belong_to_it() -> None:
-    words = [(x, 100, x + 14, 124) for start in (60, 580) for x in range(start, start + 240, 20)]
-    stars = [(x, 108, x + 13, 121) for start in (316, 400, 484) for x in range(start, start + 64, 16)]
-    found = candidates(letters([*words, *stars]))
-    assert len(found) == 1
-    assert found.rise[0] >= 22
 
 
 def test_the_colon_of_a_row_twice_as_high_as_the_rest_is_found_and_as_high_as_its_row() -> None:
@@ -291,38 +241,6 @@ def test_long_lines_are_cut_between_words_and_nothing_is_skipped() -> None:
     assert (found.offset[1:] == ends[:-1]).all()
     for window, width in zip(found.pixels[:-1], found.width[:-1], strict=True):
         assert window[4:-4, width - 2 : width].min() > 150, "cut through ink"
-
-
-def test_a_cut_through_a_narrow_gap_overlaps_as_a_word_may_go_on_there() -> None:
-    ink = np.ones(3 * WIDTH, np.bool_)
-    for start in range(50, len(ink) - 20, 60):
-        ink[start : start + 8] = False
-    parts = cuts(ink)
-    assert len(parts) > 3
-    for (offset, width), (following, _) in itertools.pairwise(parts):
-        assert not ink[offset + width - 1]
-        assert following == offset + width - OVERLAP
-    assert sum(parts[-1]) == len(ink)
-
-
-def test_a_cut_through_ink_overlaps() -> None:
-    ink = np.ones(3 * WIDTH, np.bool_)
-    parts = cuts(ink)
-    assert parts[0] == (0, WIDTH)
-    for (offset, width), (following, _) in itertools.pairwise(parts):
-        assert following < offset + width - 24
-    assert sum(parts[-1]) == len(ink)
-
-
-def test_a_line_under_words_fills_no_gap_between_them() -> None:
-    strip = np.full((HEIGHT, 120), PAPER, np.uint8)
-    strip[6:22, 10:40] = strip[6:22, 60:100] = INK
-    words = np.flatnonzero(ink_columns(strip))
-    strip[24:26, 4:116] = INK
-    assert (np.flatnonzero(ink_columns(strip)) == words).all()
-    dash = np.full((HEIGHT, 40), PAPER, np.uint8)
-    dash[14:18, 4:36] = INK
-    assert np.flatnonzero(ink_columns(dash)).tolist() == list(range(4, 36))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (2, 2), (7, 9)])
