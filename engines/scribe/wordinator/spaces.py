@@ -34,9 +34,11 @@ LEAST_AT_SEAM = 4.0
 CLOSING = frozenset(".,;:!?)]}”’»…")
 OPENING = frozenset("([{“‘«„")
 _MARKS = CLOSING | OPENING
-NEAR = 0.8
+NEAR = 1.1
 """A mark of those two kinds that stands alone belongs to the word beside it where the gap is less than this part of the
 usual gap between the line's words: old prints set spaces before marks, but thin ones."""
+NEAR_COLON = 0.8
+"""That of colons, which receipts set in a column of their own."""
 NEVER_ALONE = frozenset(",”“‘„")
 FAR = 1.6
 """No language sets these with a space of their own: theirs may be wider, as in a line that was spread out."""
@@ -104,7 +106,8 @@ def _near_marks(text: list[str], apart: NDArray[np.bool_], width: NDArray[np.flo
         closes = tokens[i + 1] <= CLOSING and not tokens[i] <= OPENING
         opens = tokens[i] <= OPENING and not tokens[i + 1] <= CLOSING
         mark = tokens[i + 1] if closes else tokens[i]
-        if (closes or opens) and width[place] < (FAR if mark <= NEVER_ALONE else NEAR) * middle:
+        reach = FAR if mark <= NEVER_ALONE else NEAR_COLON if ":" in mark else NEAR
+        if (closes or opens) and width[place] < reach * middle:
             yield place
 
 

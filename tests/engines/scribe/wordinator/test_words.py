@@ -119,6 +119,11 @@ def test_marks_set_off_like_words_stay_words() -> None:
     assert texts(strip, [(0, strip.columns)]) == ["CASH : 12.00 ( RM )"]
 
 
+def test_of_marks_as_far_off_as_words_colons_alone_stand_alone() -> None:
+    strip = Strip("AH ! SAID HE AND WE ; CASH : 12")
+    assert texts(strip, [(0, strip.columns)]) == ["AH! SAID HE AND WE; CASH : 12"]
+
+
 def test_quotes_belong_to_their_words_however_far_a_line_is_spread() -> None:
     strip = Strip("SAY “ GO ” AND WE")
     assert texts(strip, [(0, strip.columns)]) == ["SAY “GO” AND WE"]
