@@ -49,7 +49,8 @@ def candidates(found: Regions) -> Lines:
         label = joined(fitted)[label]
         _, label = np.unique(label, return_inverse=True)
         fitted = fit(letters, label, skew=slope)
-    return with_marks(fitted, found[~letter])
+    # A stop taken in brings the quote behind it into reach.
+    return with_marks(with_marks(fitted, found[~letter]), found[:0])
 
 
 def _chained(*parts: Regions) -> tuple[Regions, Indices]:

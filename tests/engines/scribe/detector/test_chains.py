@@ -54,3 +54,10 @@ def test_low_signs_in_a_row_belong_to_it() -> None:
     found = candidates(letters([*words, *stars]))
     assert len(found) == 1
     assert found.rise[0] >= 22
+
+
+def test_a_quote_behind_a_stop_belongs_to_the_line() -> None:
+    word = [(x, 100 if x % 80 else 92, x + 14, 122) for x in range(60, 400, 20)]
+    stop, quote = (404, 117, 410, 123), [(421, 91, 428, 103), (435, 91, 442, 103)]
+    found = candidates(letters([*word, stop, *quote]))
+    assert [(found.start[i], found.end[i]) for i in range(len(found))] == [(60, 442)]
