@@ -71,10 +71,7 @@ public:
         }
     }
 
-    // Whether the text has an alignment; without one the rest is 0.
-    bool possible() const { return possible_; }
-
-    // How probable the text is with `c` as its character `i`.
+    // How probable the text is with `c` as its character `i`; 0 where the text itself has no alignment.
     double with(std::size_t i, Class c) const {
         if (!possible_) return 0;
         const std::size_t blank = 2 * i;
@@ -99,7 +96,7 @@ public:
     }
 
 private:
-    double& at(std::vector<double>& table, std::size_t step, std::size_t s) const { return table[step * states_ + s]; }
+    double& at(std::vector<double>& table, std::size_t step, std::size_t s) { return table[step * states_ + s]; }
     double at(const std::vector<double>& table, std::size_t step, std::size_t s) const {
         return table[step * states_ + s];
     }
