@@ -12,6 +12,8 @@ from engines.scribe.detector.textness import plausible
 
 JOININGS = 2
 """A chain that lost its neighbour to a nearer one finds it again when that one has found its own."""
+QUOTE = 0.6
+"""Quotes and other marks that are as high as small letters are lower than this part of their line."""
 MIN_HEIGHT = 4.0
 """Lower regions are marks, not letters, px of the working page."""
 
@@ -50,7 +52,7 @@ def candidates(found: Regions) -> Lines:
         _, label = np.unique(label, return_inverse=True)
         fitted = fit(letters, label, skew=slope)
     # A stop taken in brings the quote behind it into reach.
-    return with_marks(with_marks(fitted, found[~letter]), found[:0])
+    return with_marks(with_marks(fitted, found[~letter]), found[:0], most=QUOTE)
 
 
 def _chained(*parts: Regions) -> tuple[Regions, Indices]:

@@ -103,8 +103,9 @@ def united(first: Regions, second: Regions) -> Regions:
     return out
 
 
-def with_marks(line: Lines, marks: Regions) -> Lines:
-    """Lines that took in the marks (dots, dashes, accents) and the pieces of letters in and beside them."""
+def with_marks(line: Lines, marks: Regions, most: float = 1.3) -> Lines:
+    """Lines that took in the marks (dots, dashes, accents) and the pieces of letters in and beside them, of at most
+    ``most`` of their height."""
     pieces = np.arange(len(line))
     top, bottom = line.base - line.rise, line.base + line.drop
     x0 = np.concatenate([marks["x0"], line.start[pieces]])
@@ -132,7 +133,7 @@ def with_marks(line: Lines, marks: Regions) -> Lines:
     dot = (own == 1) & (tall < DOT * full[host])
     fits = (
         (overlap >= np.where(own > 0, 0.5, 0.2) * tall)
-        & (tall <= 1.3 * full[host])
+        & (tall <= most * full[host])
         & (x1[item] >= line.start[host] - 2 * side[host])
         & (x0[item] <= line.end[host] + 2 * side[host])
         & (area[item] >= 0.015 * line.size[host] ** 2)
