@@ -123,7 +123,9 @@ def _meeting(left_read: _Read, right_read: _Read, start: int, end: int) -> tuple
     for i in np.flatnonzero(left_at >= start):
         for j in np.flatnonzero(right_at <= end):
             if left[i] == right[j] and abs(left_at[i] - right_at[j]) <= ALIKE:
-                away = abs(float(left_at[i] + right_at[j]) / 2 - middle)
+                # Of letters doubled each has its own place: two that fire apart are not the same one.
+                apart = abs(float(left_at[i] - right_at[j]))
+                away = abs(float(left_at[i] + right_at[j]) / 2 - middle) + apart
                 if best is None or away < best[0]:
                     best = (away, int(i) + 1, int(j) + 1)
     if best is not None:

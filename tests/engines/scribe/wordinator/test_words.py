@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.scribe.recogniser.alphabet import CLASSES, encode
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import HEIGHT, STEP, WIDTH, Rails, Reading, Windows
-from engines.scribe.wordinator import Act, placed, words
+from engines.scribe.wordinator import Act, placed, stitch, words
 from engines.scribe.wordinator.buckets import START
 
 LETTER, GAP, SPACE, THIN_SPACE = 10, 3, 9, 2
@@ -188,6 +188,13 @@ def test_a_space_that_the_net_half_saw_stands_where_the_gap_is_one(probability: 
 def test_text_in_an_overlap_is_taken_once(shift: int) -> None:
     strip = Strip("AABBCCAABBCCAABB")
     assert texts(strip, [(0, 100 + shift), (60 + shift, strip.columns)]) == ["AABBCCAABBCCAABB"]
+
+
+def test_of_narrow_letters_doubled_in_an_overlap_none_is_lost() -> None:
+    left = ("(three", np.array([257, 265, 269, 285, 293, 305], np.float32))
+    right = ("ree hundred", np.array([282, 294, 302, 314, 322, 334, 346, 362, 374, 382, 394], np.float32))
+    keep, skip = stitch._meeting(left, right, 276, 316)
+    assert left[0][:keep] + right[0][skip:] == "(three hundred"
 
 
 def test_what_the_net_is_unsure_of_is_dropped_and_traced() -> None:
