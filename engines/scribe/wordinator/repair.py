@@ -71,8 +71,10 @@ def _judged(doubt: Doubt, case: list[tuple[str, float, float]]) -> Verdict | Non
 
 
 def _said(doubt: Doubt, text: str) -> float:
-    """What the language model says of ``text`` in the doubt's place, as the beam weighs it."""
-    line = [*encode(doubt.before + text + doubt.after), ctc.END]
+    """What the language model says of ``text`` in the doubt's place, as the beam weighs it, but for what it says of all
+    alike."""
+    near = ctc.ORDER - 1  # a line may have thousands of characters, and a page thousands of doubts
+    line = [*encode(doubt.before[-near:] + text + doubt.after[:near]), ctc.END]
     return ctc.BONUS * len(text) - ctc.WEIGHT * ctc.language().cost(line)
 
 

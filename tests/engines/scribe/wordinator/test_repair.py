@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.scribe.recogniser import ctc
 from engines.scribe.recogniser.alphabet import BLANK, CHARACTERS, CLASSES, encode
 from engines.scribe.wordinator.lexicon import lexicon
-from engines.scribe.wordinator.repair import Doubt, repaired
+from engines.scribe.wordinator.repair import Doubt, _said, repaired
 
 
 def doubt(text: str, second: dict[int, tuple[str, float]] | None = None) -> Doubt:
@@ -72,6 +73,18 @@ def test_what_the_line_says_of_a_word_counts_as_it_did_when_it_was_read() -> Non
     torn = doubt("to", {0: ("T", 0.55)})
     assert read(replace(torn, before="relating ", after=" the work")) == [None]
     assert read(replace(torn, before="", after=" Whom It May Concern")) == ["To"]
+
+
+@pytest.mark.parametrize("before", ["", "a ", "relating ", "all that is relating "])
+@pytest.mark.parametrize("after", ["", " it", " the work and more"])
+def test_what_stands_far_off_is_the_same_for_every_reading(before: str, after: str) -> None:
+    torn = replace(doubt("to"), before=before, after=after)
+
+    def whole(text: str) -> float:
+        line = [*encode(before + text + after), ctc.END]
+        return ctc.BONUS * len(text) - ctc.WEIGHT * ctc.language().cost(line)
+
+    assert _said(torn, "to") - _said(torn, "To") == pytest.approx(whole("to") - whole("To"))
 
 
 def test_verdicts_stand_beside_their_doubts() -> None:
