@@ -47,7 +47,7 @@ public:
         const std::size_t steps = output.steps;
         forward_.assign((steps + 1) * states_, 0);
         forward_[0] = 1;  // before the first step, as if in the leading blank
-        for (std::size_t step = 0; step < steps && possible_; ++step) {
+        for (std::size_t step = 0; step < steps; ++step) {
             double sum = 0;
             for (std::size_t s = 0; s < states_; ++s) {
                 double reached = at(forward_, step, s) + (s > 0 ? at(forward_, step, s - 1) : 0);

@@ -7,7 +7,12 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
+from engines.scribe.training import case
 from engines.scribe.training.case import cased
+from engines.scribe.training.real import RealLine
+from engines.scribe.windows import Reading
 
 TALL, SMALL = 20.0, 14.0
 
@@ -35,3 +40,15 @@ def test_letters_of_one_height_are_capitals_only_beside_one_that_is_tall_either_
     low = "see you again"
     assert cased(low.upper(), np.where(np.isnan(rises(low)), np.nan, SMALL), low) is None
     assert cased("SEE YOU AT 5", rises("SEE YOU AT 5"), "SEE YOU AT 5") == "SEE YOU AT 5"
+
+
+@pytest.mark.parametrize(("read", "told"), [("Amount", ["Amount"]), ("AMOUNT", []), ("Amounf", [])])
+def test_a_line_is_told_where_heights_and_net_tell_the_same(
+    read: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = Reading(read, np.zeros(len(read), np.float32), np.ones(len(read), np.float32), 1.0)
+    monkeypatch.setattr(case, "_net", lambda: lambda pixels: torch.zeros(len(pixels), 1, 1))
+    monkeypatch.setattr(case, "decoded", lambda logits, columns: [reading] * len(logits))
+    monkeypatch.setattr(case, "heights", lambda window, columns: rises("Amount"))
+    line = RealLine("a.jpg", np.full((32, 60), 200, np.uint8), "AMOUNT", held=False)
+    assert [row["cased"] for row in case._told([line])] == told
