@@ -1,17 +1,17 @@
 """Find the case that real lines show, whose truth is all capitals: `python -m engines.scribe.training.case RUN`.
 
-Folding case inside the loss lets a net settle on any mixture of cases in the real lines' look. So where a trained net
-reads a line rightly but for case, its columns say where each letter stands, and the letters' heights say the case:
-small letters without ascenders are about 0.7 of a capital. A word's letters after the first share one case. Blur and
-specks mislead heights (an eighth of the lines that they called capitals were not), so the net must read the same case.
-Writes runs/RUN/cases.jsonl: name, text, cased; other lines stay folded.
+Folding case inside the loss lets a net settle on any mixture of cases in the real lines' look, and what a net was
+taught of their case it reads there again. So RUN's net, the judge, must have seen made lines alone, whose case is
+known: the truth is aligned with what it sees, case folded, and where each letter stands it tells which of its two cases
+is likelier. A word's letters after the first share one case. Writes runs/RUN/cases.jsonl: name, text, cased; lines of
+which the judge is not sure stay folded.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from functools import cache
+import re
 from multiprocessing import Pool as Processes
 from pathlib import Path
 
@@ -20,115 +20,79 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engines.scribe.recogniser.decode import decoded
-from engines.scribe.recogniser.port import COLUMNS
-from engines.scribe.training.net import WordNet, teacher
+from engines.scribe.recogniser.alphabet import case_pairs, encode
+from engines.scribe.recogniser.port import LARGE, SMALL
+from engines.scribe.training.align import forced
+from engines.scribe.training.loss import fold
+from engines.scribe.training.net import WordNet, load
 from engines.scribe.training.real import RealLine, lines, plain
 from engines.scribe.training.settings import RUNS
 
-_TELLING = set("ACEGMNOPQRSUVWXYZ")
-"""Letters whose small form has no ascender."""
-_TALL = set("BDFHKLT0123456789")
-"""Characters that are tall, small or large: they show what the others' height means."""
-_SMALL = 0.84
-
-_weights = Path()
-
-
-def heights(window: NDArray[np.uint8], columns: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Height above the baseline of what stands at each of ``columns``, px; NaN where there is no ink."""
-    pixels = window.astype(np.float64)
-    ground, dark = np.median(pixels), np.percentile(pixels, 1)
-    inked = pixels < ground - 0.42 * (ground - dark)
-    gaps = np.diff(columns)
-    before, after = np.concatenate([[12], gaps]), np.concatenate([gaps, [12]])
-    tops, bottoms = np.full(len(columns), np.nan), np.full(len(columns), np.nan)
-    for i, column in enumerate(columns):
-        left = max(0, int(column - min(before[i] / 2, 7)))
-        right = int(column + min(after[i] / 2, 7)) + 1
-        rows = np.flatnonzero(inked[:, left:right].any(1))
-        if not len(rows):
-            continue
-        runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
-        run = max(runs, key=len)
-        tops[i], bottoms[i] = run[0], run[-1] + 1
-    return np.asarray(np.nanmedian(bottoms) - tops)
+_PLAIN = -1.0
+"""Log-probability of the truth, for each character, from which the judge sees the line well enough to judge it."""
+_SURE = 3.0
+"""Log-odds between the two cases from which the judge is believed: of a word's first letter, and of all others
+together."""
+_LETTERS = re.compile(r"[^\W\d_]+")
+_OTHER = dict(case_pairs())
+"""The class of each capital's small letter."""
 
 
-def cased(text: str, rises: NDArray[np.float64], read: str) -> str | None:
-    """``text`` (capitals) in the case that the letters' heights show; None where they do not tell.
-
-    A word's first letter is as tall small as large in half of the alphabet: then it has the case in which it was
-    ``read``."""
-    letters = np.array([c.isalnum() for c in text])
-    known = rises[letters & ~np.isnan(rises)]
-    if len(known) < 2:
+def judged(scores: NDArray[np.float32], text: str) -> str | None:
+    """``text`` (capitals) in the case that a net sees; None where it does not see the text plainly, or wavers between
+    the cases. ``scores``: its log-probabilities (steps, classes)."""
+    classes = encode(text)
+    total, steps = forced(fold(torch.from_numpy(scores)).numpy(), classes)
+    if total < _PLAIN * len(text) or (steps < 0).any():
         return None
-    tall = np.percentile(known, 85)
-    out = list(text)
-    lower_line = [rises[i] < _SMALL * tall for i, c in enumerate(text) if c in _TELLING and not np.isnan(rises[i])]
-    if not any(lower_line):
-        # Letters of one height are capitals beside a tall character; alone they may as well be small ones.
-        beside = any(c in _TALL and not np.isnan(rises[i]) for i, c in enumerate(text))
-        return text if beside or not lower_line else None
-    at = 0
-    for word in text.split(" "):
-        if not any(c.isdigit() for c in word):
-            first = next((i for i, c in enumerate(word) if c.isalpha()), 0)
-            small = [
-                rises[at + i] < _SMALL * tall
-                for i, c in enumerate(word)
-                if c in _TELLING and i > first and not np.isnan(rises[at + i])
-            ]
-            share = np.mean(small) if small else float(np.mean(lower_line))
-            if 0.3 < share < 0.7:
-                return None
-            if share >= 0.7:
-                for i, c in enumerate(word):
-                    if i > first:
-                        out[at + i] = c.lower()
-                initial = word[first] if first < len(word) else ""
-                if initial in _TELLING and not np.isnan(rises[at + first]):
-                    if rises[at + first] < _SMALL * tall:
-                        out[at + first] = initial.lower()
-                else:
-                    out[at + first : at + first + 1] = read[at + first : at + first + 1]
-        at += len(word) + 1
-    return "".join(out)
+    small = np.array(
+        [
+            scores[step, _OTHER[c]] - scores[step, c] if c in _OTHER else np.nan
+            for step, c in zip(steps, classes, strict=True)
+        ]
+    )
+    for run in _LETTERS.finditer(text):
+        first, end = run.span()
+        numbered = text[first - 1 : first].isdigit() or text[end : end + 1].isdigit()
+        if numbered or end - first == 1:  # a number's unit, or a code, mixes cases as it likes
+            continue
+        small[first + 1 : end] = np.nansum(small[first + 1 : end])
+        if small[first] > 0 > small[end - 1]:
+            return None
+    if np.nanmin(np.abs(small), initial=np.inf) < _SURE:
+        return None
+    return "".join(c.lower() if odds > 0 else c for c, odds in zip(text, small, strict=True))
 
 
 def _told(lines: list[RealLine]) -> list[dict[str, str]]:
-    """Name, text and the text in its case, of those of ``lines`` of which both heights and net tell the same."""
+    """Name, text and the text in its case, of those of ``lines`` whose case is told."""
     windows = [plain(line) for line in lines]
     found = [(line, window) for line, window in zip(lines, windows, strict=True) if window is not None]
     if not found:
         return []
     with torch.no_grad():
-        logits = _net()(torch.from_numpy(np.stack([window for _, window in found]))).numpy()
-    return [
-        {"name": line.name, "text": line.text, "cased": reading.text}
-        for (line, window), reading in zip(found, decoded(logits, COLUMNS), strict=True)
-        if reading.text.upper() == line.text
-        and cased(line.text, heights(window, reading.columns), reading.text) == reading.text
-    ]
+        scores = _judge(torch.from_numpy(np.stack([window for _, window in found]))).log_softmax(-1).numpy()
+    verdicts = [(line, judged(its, line.text)) for (line, _), its in zip(found, scores, strict=True)]
+    return [{"name": line.name, "text": line.text, "cased": shown} for line, shown in verdicts if shown is not None]
 
 
-@cache
-def _net() -> WordNet:
+_judge = WordNet()
+
+
+def _begin(weights: Path, small: bool) -> None:
+    global _judge  # noqa: PLW0603 - one for each process
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return teacher(_weights)
-
-
-def _begin(weights: Path) -> None:
-    global _weights  # noqa: PLW0603 - one for each process
-    _weights = weights
+    layout = SMALL if small else LARGE
+    _judge = WordNet(layout).eval()
+    _judge.load_state_dict(load(weights, layout))
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
+    parser.add_argument("--small", action="store_true", help="RUN's net is a small one")
     parser.add_argument("--cuts", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
@@ -136,7 +100,7 @@ def main() -> None:
     told = 0
     with (
         (RUNS / given.run / "cases.jsonl").open("w") as file,
-        Processes(given.processes, _begin, (RUNS / given.run / "ema.pt",)) as processes,
+        Processes(given.processes, _begin, (RUNS / given.run / "ema.pt", given.small)) as processes,
     ):
         for rows in processes.imap(_told, [free[at : at + 32] for at in range(0, len(free), 32)]):
             told += len(rows)
