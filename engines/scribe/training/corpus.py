@@ -165,7 +165,7 @@ class Corpus:
 
     def code(self, rng: Rng) -> str:  # noqa: PLR0911 - a grammar
         """Invoice, tax, part and phone numbers, and random codes."""
-        style = int(rng.integers(9))
+        style = int(rng.integers(10))
         digits = "".join(str(d) for d in rng.integers(0, 10, int(rng.integers(3, 14))))
         letters = "".join(rng.choice(list(string.ascii_uppercase), int(rng.integers(1, 5))))
         if style == 0:
@@ -186,6 +186,9 @@ class Corpus:
         if style == 7:
             mixed = list(string.ascii_uppercase + string.digits * 3)
             return "".join(rng.choice(mixed, int(rng.integers(3, 12))))
+        if style == 8:  # a paragraph's number
+            signs = [*string.ascii_letters, *string.digits, "ii", "iii", "iv", "10", "12"]
+            return digits[: int(rng.integers(4))] + "".join(f"({rng.choice(signs)})" for _ in range(rng.integers(2, 4)))
         return "".join(rng.choice(list("0123456789abcdef"), int(rng.integers(4, 12))))
 
     def receipt(self, rng: Rng, words: int = 3) -> str:  # noqa: PLR0911 - a grammar
@@ -198,14 +201,14 @@ class Corpus:
                 text += str(rng.choice([":", " :", ": ", " : ", "."]))
             if tail < 0.55:
                 text += " " + [self.price, self.date, self.code][int(rng.integers(3))](rng)
-            return text.upper() if rng.random() < 0.4 else text
+            return _printed(rng, text, upper=0.35, lower=0.2)
         if roll < 0.48:
             return self.price(rng)
         if roll < 0.62:
-            name = " ".join(self.words(rng, int(rng.integers(1, words + 1)), "en")).upper()
-            parts = [name]
+            name = " ".join(word.capitalize() for word in self.words(rng, int(rng.integers(1, words + 1)), "en"))
+            parts = [_printed(rng, name, upper=0.5, lower=0.25)]
             if rng.random() < 0.4:
-                parts.append(f"{rng.integers(1, 1000)}{rng.choice(UNITS)}")
+                parts.append(f"{rng.integers(1, 1000)}{_printed(rng, str(rng.choice(UNITS)), upper=0.4, lower=0.6)}")
             if rng.random() < 0.2:
                 parts.insert(0, self.code(rng))
             if rng.random() < 0.25:
@@ -215,12 +218,13 @@ class Corpus:
             quantity = int(rng.integers(1, 30))
             unit = f"{rng.integers(1, 200)}.{rng.integers(100):02d}"
             return str(rng.choice([
-                f"{quantity} X {unit}", f"{quantity} x {unit}", f"{quantity}.00 {rng.choice(UNITS)}",
+                f"{quantity} X {unit}", f"{quantity} x {unit}",
+                f"{quantity}.00 {_printed(rng, str(rng.choice(UNITS)), upper=0.5, lower=0.5)}",
                 f"{quantity} @ {unit}", f"{unit} {rng.choice(TAX)}", f"{quantity} {unit} {quantity}.00", f"{quantity}",
                 f"{quantity}.000", f"x{quantity}",
             ]))  # fmt: skip
         if roll < 0.82:
-            return self.pick(rng, "addresses").upper() if rng.random() < 0.6 else self.pick(rng, "addresses")
+            return _printed(rng, self.pick(rng, "addresses"), upper=0.5, lower=0.05)
         if roll < 0.92:
             return self.date(rng)
         return self.code(rng)
@@ -319,6 +323,14 @@ class Corpus:
             rng.choice(["•", "-", "*", "1.", "2)", "(a)", "(iii)", "A.", "3.1", "IV.", "§ 4", "□", "■", "–", "→"])
         )
         return f"{mark} {self.sentence(rng, words)}"
+
+
+def _printed(rng: Rng, text: str, *, upper: float, lower: float) -> str:
+    """``text`` in capitals or in small letters, as often as a receipt's printer sets it so; else as it is.
+
+    Where made receipts have small letters seldom, the net takes clear ones for capitals."""
+    roll = rng.random()
+    return text.upper() if roll < upper else text.lower() if roll < upper + lower else text
 
 
 def _numbers(corpus: Corpus, rng: Rng, words: int) -> str:

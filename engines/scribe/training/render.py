@@ -153,7 +153,7 @@ def line(  # noqa: PLR0912
         if position < width:
             shift = rng.uniform(-jitter, jitter) if jitter else 0.0
             draw.text((position, baseline + shift), piece, fill=255, font=its, anchor="ls")
-    pitch = (cap + depth) * size * rng.uniform(1.02, 1.6)
+    pitch = (cap + depth) * size * rng.uniform(0.96, 1.6)  # set so tight, letters of two lines touch
     for neighbour, step in zip(neighbours, (-pitch, pitch), strict=True):
         if neighbour:
             draw.text((left - rng.uniform(0, 3) * size, baseline + step), neighbour, fill=255, font=face, anchor="ls")

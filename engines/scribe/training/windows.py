@@ -58,7 +58,7 @@ class Maker:
         font = self._fonts.draw(rng, _draw(rng, shares) if shares else None)
         words = 1 if rng.random() < 0.15 else int(rng.integers(2, 10))
         text = self._corpus.line(rng, kind, words)
-        if look == "receipt" and rng.random() < 0.25:
+        if look == "receipt" and rng.random() < 0.15:
             text = text.upper()
         if len(text) > _LONGEST:
             text = text[:_LONGEST].rsplit(" ", 1)[0]
