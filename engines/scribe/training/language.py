@@ -12,6 +12,8 @@ import argparse
 import random
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from engines.scribe.training.settings import RUNS, DataSettings
 
 MADE = 400_000
 """Texts of made windows."""
-TELLING = 8.0
+TELLING = 9.0
 """Nats that an n-gram must save over all its occurrences to be kept."""
 UPPER, TITLE = 0.15, 0.05
 """Shares of running text that is put into capitals, and into title case, as print has them."""
@@ -44,16 +46,19 @@ _BETWEEN = re.compile(r"(?<=\w)([:@#\-+*/]+)(?=\w)")
 Keys = NDArray[np.uint64]
 
 
-def texts(seed: int) -> Iterator[str]:
-    """All that is counted. Raises FileNotFoundError without the real lines."""
+def texts(seed: int, cuts: Path | None = None, cases: Path | None = None) -> Iterator[str]:
+    """All that is counted; of the real lines those whose case is known alone, where ``cases`` tells it.
+
+    Raises FileNotFoundError without the real lines."""
     chance = random.Random(seed)
-    for text in _all(seed, chance):
+    lines = (line.text for line in real.lines(cuts, cases) if not line.held and (line.cased or cases is None))
+    for text in chain(_made(seed, chance), lines):
         loose = loosened(text, chance)
         if loose and knows(loose):
             yield loose
 
 
-def _all(seed: int, chance: random.Random) -> Iterator[str]:
+def _made(seed: int, chance: random.Random) -> Iterator[str]:
     for paragraph in running.paragraphs(seed):
         yield from pieces(paragraph, chance)
     settings = DataSettings()
@@ -62,7 +67,6 @@ def _all(seed: int, chance: random.Random) -> Iterator[str]:
     shares = {kind: share for kind, share in settings.kinds.items() if kind not in _NO_WORDS}
     for kind in chance.choices(list(shares), list(shares.values()), k=MADE):
         yield corpus.line(rng, kind, int(rng.integers(1, 7)))
-    yield from (line.text for line in real.lines() if not line.held)
 
 
 def pieces(paragraph: str, chance: random.Random) -> Iterator[str]:
@@ -184,8 +188,10 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--cuts", type=Path, help="windows of long real lines, from `align`")
+    parser.add_argument("--cases", type=Path, help="the case that real lines show, from `case`")
     given = parser.parse_args()
-    keys, costs, backoffs = model(counted(texts(given.seed), ctc.ORDER))
+    keys, costs, backoffs = model(counted(texts(given.seed, given.cuts, given.cases), ctc.ORDER))
     ctc.save(keys, costs, backoffs)
     print(f"{len(keys)} n-grams, {ctc.PATH.stat().st_size / 1e6:.1f} MB")
 
