@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ from engines.scribe.wordinator.candidates import Candidate
 from engines.scribe.wordinator.lexicon import Lexicon
 
 LOW = 0.55
-"""A character alone on a strip of less than this share of the usual height is mostly grain, or a piece of a rule,"""
+"""A character that is all that is left of a strip of less than this share of the usual height is mostly grain, or a
+piece of a rule,"""
 SURE_OF_LOW = 0.985
 """unless so much speaks for it."""
 _WORD = re.compile(r"[^\w\s]*([^\W\d_]{2,}(?:['’][^\W\d_]+)?)[^\w\s]*")
@@ -41,13 +43,14 @@ def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -
 
 
 def _alone_and_low(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which candidates are all that their strip says, one character, and low beside the strips of ``sound`` words."""
+    """Which candidates are all that is ``sound`` of their strip, one character, and low beside strips of words."""
     heights = np.array([one.strip.height for one in candidates])
     words = sound & np.array([len(one.text) > 2 for one in candidates], np.bool_)
     if not words.any():
         return np.zeros(len(candidates), np.bool_)
-    alone = np.array([len(one.strip.text.strip()) == 1 for one in candidates], np.bool_)
-    return np.asarray(alone & (heights < LOW * np.median(heights[words])))
+    left = Counter(one.strip.line for one, kept in zip(candidates, sound.tolist(), strict=True) if kept)
+    alone = np.array([len(one.text) == 1 and left[one.strip.line] == 1 for one in candidates], np.bool_)
+    return np.asarray(sound & alone & (heights < LOW * np.median(heights[words])))
 
 
 def _known(texts: Sequence[str], lexicon: Lexicon) -> NDArray[np.bool_]:

@@ -237,6 +237,15 @@ def test_a_low_character_that_stands_alone_is_noise_unless_the_net_is_sure(
     assert [found.text for found in words(windows, readings[1:2])[0]] == ["E"]
 
 
+def test_what_was_dropped_beside_it_is_no_company_for_a_low_character() -> None:
+    line, low = Strip("TOTAL 1"), Strip("7 2", y=300, height=HEIGHT)
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in (line, low)))
+    readings = [strip.read(0, strip.columns, probability=0.96) for strip in (line, low)]
+    assert [found.text for found in words(windows, readings)[0]] == ["TOTAL 1", "7 2"]
+    doubted = replace(readings[1], probabilities=np.array([0.96, 0.96, 0.2], np.float32))
+    assert [found.text for found in words(windows, [readings[0], doubted])[0]] == ["TOTAL 1"]
+
+
 def in_either_case(reading: Reading, shown: float, other: float) -> Reading:
     """The reading by a net that gives ``shown`` to the case it reads and ``other`` to the other one."""
     steps = (reading.columns / COLUMNS).astype(np.intp)
