@@ -21,7 +21,7 @@ from engines.scribe.recogniser.alphabet import BLANK, encode
 from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.training.loss import fold
-from engines.scribe.training.net import WordNet, load
+from engines.scribe.training.net import loaded
 from engines.scribe.training.real import RealLine, lines
 from engines.scribe.training.settings import RUNS
 from engines.scribe.windows import HEIGHT, WIDTH
@@ -111,9 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    net = WordNet()
-    net.load_state_dict(load(RUNS / given.run / "ema.pt"))
-    net.eval()
+    net = loaded(RUNS / given.run / "ema.pt")
     found = [line for line in lines() if not line.held]
     widths = [
         max(16, COLUMNS * round(line.pixels.shape[1] * HEIGHT / line.pixels.shape[0] / COLUMNS)) for line in found

@@ -19,7 +19,7 @@ from engines.scribe.recogniser.card import CARD_FILE, ENOUGH_KEY, LARGE_FILE, SM
 from engines.scribe.recogniser.port import SMALL
 from engines.scribe.training.evaluate import read
 from engines.scribe.training.export import GOLDEN, WEIGHTS
-from engines.scribe.training.net import WordNet, load, teacher
+from engines.scribe.training.net import WordNet, load, loaded, teacher
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import NARROW, Shard
 from engines.scribe.windows import Reading
@@ -73,9 +73,7 @@ def main() -> None:
     state = load(RUNS / given.run / "ema.pt", SMALL)
     arrays = {name: value.numpy().astype(np.float16) for name, value in state.items() if value.is_floating_point()}
     np.savez(WEIGHTS / SMALL_FILE, **arrays)  # type: ignore[arg-type]
-    small = WordNet(SMALL)
-    small.load_state_dict(load(WEIGHTS / SMALL_FILE, SMALL))  # as rounded as they ship
-    small.eval()
+    small = loaded(WEIGHTS / SMALL_FILE, SMALL)  # as rounded as they ship
     _write_golden(small)
 
     large = teacher(WEIGHTS / LARGE_FILE)

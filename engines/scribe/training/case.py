@@ -24,15 +24,15 @@ from engines.scribe.recogniser.alphabet import case_pairs, encode
 from engines.scribe.recogniser.port import LARGE, SMALL
 from engines.scribe.training.align import forced
 from engines.scribe.training.loss import fold
-from engines.scribe.training.net import WordNet, load
+from engines.scribe.training.net import WordNet, loaded
 from engines.scribe.training.real import RealLine, lines, plain
 from engines.scribe.training.settings import RUNS
 
 _PLAIN = -1.0
 """Log-probability of the truth, for each character, from which the judge sees the line well enough to judge it."""
 _SURE = 3.0
-"""Log-odds between the two cases from which the judge is believed: of a word's first letter, and of all others
-together."""
+"""Log-odds between the two cases from which the judge is believed: of a word's first letter, of all its others
+together, and of each letter beside a digit."""
 _LETTERS = re.compile(r"[^\W\d_]+")
 _OTHER = dict(case_pairs())
 """The class of each capital's small letter."""
@@ -45,7 +45,7 @@ def judged(scores: NDArray[np.float32], text: str) -> str | None:
     total, steps = forced(fold(torch.from_numpy(scores)).numpy(), classes)
     if total < _PLAIN * len(text) or (steps < 0).any():
         return None
-    small = np.array(
+    odds = np.array(
         [
             scores[step, _OTHER[c]] - scores[step, c] if c in _OTHER else np.nan
             for step, c in zip(steps, classes, strict=True)
@@ -56,12 +56,12 @@ def judged(scores: NDArray[np.float32], text: str) -> str | None:
         numbered = text[first - 1 : first].isdigit() or text[end : end + 1].isdigit()
         if numbered or end - first == 1:  # a number's unit, or a code, mixes cases as it likes
             continue
-        small[first + 1 : end] = np.nansum(small[first + 1 : end])
-        if small[first] > 0 > small[end - 1]:
+        odds[first + 1 : end] = np.nansum(odds[first + 1 : end])
+        if odds[first] > 0 > odds[end - 1]:
             return None
-    if np.nanmin(np.abs(small), initial=np.inf) < _SURE:
+    if np.nanmin(np.abs(odds), initial=np.inf) < _SURE:
         return None
-    return "".join(c.lower() if odds > 0 else c for c, odds in zip(text, small, strict=True))
+    return "".join(c.lower() if its > 0 else c for c, its in zip(text, odds, strict=True))
 
 
 def _told(lines: list[RealLine]) -> list[dict[str, str]]:
@@ -83,9 +83,7 @@ def _begin(weights: Path, small: bool) -> None:
     global _judge  # noqa: PLW0603 - one for each process
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    layout = SMALL if small else LARGE
-    _judge = WordNet(layout).eval()
-    _judge.load_state_dict(load(weights, layout))
+    _judge = loaded(weights, SMALL if small else LARGE)
 
 
 def main() -> None:

@@ -1,5 +1,4 @@
-"""What synthetic windows say: words by frequency, and grammars of prices, dates, codes, addresses and receipts'
-lines."""
+"""What synthetic windows say: words by frequency, and grammars of codes, addresses and receipts' lines."""
 
 from __future__ import annotations
 
@@ -12,7 +11,8 @@ from wordfreq import zipf_frequency
 
 from engines.scribe.recogniser.alphabet import CHARACTERS, knows
 from engines.scribe.training.pools import LANGUAGES, load
-from engines.scribe.training.vocabulary import ABBREVIATIONS, CURRENCY, DAYS, MONTHS, RARE, RECEIPT, SHORT, TAX, UNITS
+from engines.scribe.training.values import date, number, price
+from engines.scribe.training.vocabulary import ABBREVIATIONS, RARE, RECEIPT, SHORT, TAX, UNITS
 
 Rng = np.random.Generator
 
@@ -69,7 +69,7 @@ class Corpus:
             elif roll < 0.09:
                 piece = piece.upper()
             elif roll < 0.14:
-                piece = self.number(rng)
+                piece = number(rng)
             elif roll < 0.17:
                 piece = self.pick(rng, "names").split()[0]
             elif roll < 0.20:
@@ -106,62 +106,6 @@ class Corpus:
         if rng.random() < 0.6:
             return " ".join(words).upper()
         return " ".join(word.capitalize() for word in words)
-
-    def number(self, rng: Rng) -> str:
-        """A number as print has it: thousands, decimals, percentages, ordinals."""
-        digits = int(rng.integers(1, 8))
-        value = int(rng.integers(10 ** (digits - 1), 10**digits)) if digits > 1 else int(rng.integers(10))
-        style = int(rng.integers(12))
-        fraction = f"{rng.integers(100):02d}"
-        return [
-            str(value), str(value), f"{value:,}", f"{value}.{fraction}", f"{value:,}.{fraction}",
-            f"{value:,}".replace(",", ".") + f",{fraction}", f"{value % 1000}%", f"{value % 100}.{fraction[0]}%",
-            f"({value:,})", f"-{value % 10000}.{fraction}", f"{value % 100}{['th', 'st', 'nd', 'rd'][value % 4]}",
-            f"{value % 1000}/{value % 97 + 1}",
-        ][style]  # fmt: skip
-
-    def price(self, rng: Rng) -> str:
-        """An amount of money."""
-        value = int(10 ** rng.uniform(0, 4.5))
-        fraction = f"{rng.integers(100):02d}"
-        if rng.random() < 0.4:
-            fraction = str(rng.choice(["00", "50", "90", "99", "95", "10", "20"]))
-        text = f"{value:,}.{fraction}" if rng.random() < 0.8 else f"{value},{fraction}"
-        roll = rng.random()
-        if roll < 0.35:
-            text = str(rng.choice(CURRENCY)) + text
-        elif roll < 0.42:
-            text += str(rng.choice([" €", "€", " SR", "SR", " T", "-", " ZR", " S", "*", " CR", " DR", " USD"]))
-        elif roll < 0.47:
-            text = "-" + text
-        return text
-
-    def date(self, rng: Rng) -> str:
-        """A date or a time of day."""
-        day, month = int(rng.integers(1, 29)), int(rng.integers(1, 13))
-        year = int(rng.integers(1930, 2031)) if rng.random() < 0.3 else int(rng.integers(2008, 2027))
-        name, weekday = MONTHS[month - 1], DAYS[int(rng.integers(7))]
-        hour, minute, second = int(rng.integers(24)), int(rng.integers(60)), int(rng.integers(60))
-        half = str(rng.choice(["AM", "PM", "am", "pm", "a.m.", "p.m."]))
-        separator = str(rng.choice(["/", "-", ".", "/", "-"]))
-        dates = [
-            f"{day:02d}{separator}{month:02d}{separator}{year}", f"{month:02d}{separator}{day:02d}{separator}{year}",
-            f"{day}{separator}{month}{separator}{year % 100:02d}", f"{year}-{month:02d}-{day:02d}",
-            f"{name} {day}, {year}", f"{day} {name} {year}", f"{name[:3]} {day}, {year}",
-            f"{day:02d}-{name[:3]}-{year}", f"{day} {name[:3].upper()} {year}", f"{weekday}, {name} {day}, {year}",
-            f"{weekday[:3]} {day:02d} {name[:3]}",
-            f"{day:02d}{name[:3].upper()}{year % 100:02d}", f"{name} {year}",
-        ]  # fmt: skip
-        times = [
-            f"{hour:02d}:{minute:02d}:{second:02d}", f"{hour:02d}:{minute:02d}", f"{hour % 12 + 1}:{minute:02d} {half}",
-            f"{hour % 12 + 1:02d}:{minute:02d}:{second:02d} {half}", f"{hour % 12 + 1}:{minute:02d}{half}",
-        ]  # fmt: skip
-        roll = rng.random()
-        if roll < 0.6:
-            return str(rng.choice(dates))
-        if roll < 0.8:
-            return str(rng.choice(times))
-        return f"{rng.choice(dates)} {rng.choice(times)}"
 
     def code(self, rng: Rng) -> str:  # noqa: PLR0911 - a grammar
         """Invoice, tax, part and phone numbers, and random codes."""
@@ -200,10 +144,10 @@ class Corpus:
             if tail < 0.3:
                 text += str(rng.choice([":", " :", ": ", " : ", "."]))
             if tail < 0.55:
-                text += " " + [self.price, self.date, self.code][int(rng.integers(3))](rng)
+                text += " " + [price, date, self.code][int(rng.integers(3))](rng)
             return _printed(rng, text, upper=0.35, lower=0.2)
         if roll < 0.48:
-            return self.price(rng)
+            return price(rng)
         if roll < 0.62:
             name = " ".join(word.capitalize() for word in self.words(rng, int(rng.integers(1, words + 1)), "en"))
             parts = [_printed(rng, name, upper=0.5, lower=0.25)]
@@ -212,7 +156,7 @@ class Corpus:
             if rng.random() < 0.2:
                 parts.insert(0, self.code(rng))
             if rng.random() < 0.25:
-                parts.append(self.price(rng))
+                parts.append(price(rng))
             return " ".join(parts)
         if roll < 0.72:
             quantity = int(rng.integers(1, 30))
@@ -226,7 +170,7 @@ class Corpus:
         if roll < 0.82:
             return _printed(rng, self.pick(rng, "addresses"), upper=0.5, lower=0.05)
         if roll < 0.92:
-            return self.date(rng)
+            return date(rng)
         return self.code(rng)
 
     def contact(self, rng: Rng) -> str:
@@ -289,13 +233,13 @@ class Corpus:
                 return str(rng.choice(["&", "&", " & "])).join(("".join(letters[:-1]), letters[-1]))
             return ".".join(letters) + str(rng.choice([".", ".", ".,", ""]))
         if roll < 0.77:
-            number = str(int(10 ** rng.uniform(0, 4)))
+            value = str(int(10 ** rng.uniform(0, 4)))
             fraction = f"{rng.integers(100):02d}"
             return str(rng.choice([
-                f"({number}-{fraction})", f"({number}/{fraction})", f"{number}/", f"/{fraction}", f".{fraction}",
-                f"${number}.{fraction}", f"{number}%", f"{number}%)", f"{number})", f"({number}", f"({number})",
-                f"-{number}", f"-{number}.", f"{number}.", f"{number},", f"{number}'s", f"{number}#", f"#{number}",
-                f"{number}-", f"${number}", f"({number}.{fraction})",
+                f"({value}-{fraction})", f"({value}/{fraction})", f"{value}/", f"/{fraction}", f".{fraction}",
+                f"${value}.{fraction}", f"{value}%", f"{value}%)", f"{value})", f"({value}", f"({value})",
+                f"-{value}", f"-{value}.", f"{value}.", f"{value},", f"{value}'s", f"{value}#", f"#{value}",
+                f"{value}-", f"${value}", f"({value}.{fraction})",
             ]))  # fmt: skip
         if roll < 0.94:
             word = str(rng.choice(ABBREVIATIONS))
@@ -315,7 +259,7 @@ class Corpus:
     def leaders(self, rng: Rng) -> str:
         """An entry of a table of contents: words, leader dots, a number."""
         dots = str(rng.choice([".", ". ", "_", "-", "·"])) * int(rng.integers(3, 10))
-        return f"{self.heading(rng, 2)} {dots.strip()} {self.number(rng)}"
+        return f"{self.heading(rng, 2)} {dots.strip()} {number(rng)}"
 
     def list_item(self, rng: Rng, words: int) -> str:
         """A numbered or bulleted item."""
@@ -334,9 +278,7 @@ def _printed(rng: Rng, text: str, *, upper: float, lower: float) -> str:
 
 
 def _numbers(corpus: Corpus, rng: Rng, words: int) -> str:
-    return " ".join(
-        corpus.number(rng) if rng.random() < 0.6 else corpus.price(rng) for _ in range(int(rng.integers(1, words + 1)))
-    )
+    return " ".join(number(rng) if rng.random() < 0.6 else price(rng) for _ in range(int(rng.integers(1, words + 1))))
 
 
 KINDS: dict[str, Callable[[Corpus, Rng, int], str]] = {
@@ -344,7 +286,7 @@ KINDS: dict[str, Callable[[Corpus, Rng, int], str]] = {
     "heading": lambda c, r, n: c.heading(r, n),
     "receipt": lambda c, r, n: " ".join(c.receipt(r) for _ in range(1 if n < 3 or r.random() < 0.8 else 2)),
     "numbers": _numbers,
-    "date": lambda c, r, n: c.date(r),
+    "date": lambda c, r, n: date(r),
     "code": lambda c, r, n: c.code(r),
     "contact": lambda c, r, n: c.contact(r),
     "rare": lambda c, r, n: c.rare(r),

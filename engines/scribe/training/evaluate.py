@@ -14,7 +14,7 @@ from torch import nn
 from engines.scribe.recogniser import ctc
 from engines.scribe.recogniser.decode import decoded
 from engines.scribe.recogniser.port import COLUMNS, LARGE, SMALL
-from engines.scribe.training.net import WordNet, load
+from engines.scribe.training.net import loaded
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import Shard
 from engines.scribe.windows import Reading
@@ -89,9 +89,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--small", action="store_true", help="RUN's net is a small one")
     given = parser.parse_args()
-    layout = SMALL if given.small else LARGE
-    net = WordNet(layout)
-    net.load_state_dict(load(RUNS / given.run / "ema.pt", layout))
+    net = loaded(RUNS / given.run / "ema.pt", SMALL if given.small else LARGE)
     for path in sorted(Path(SHARDS / "held").glob("*.jsonl")):
         print(path.stem, json.dumps(asdict(score_shard(net, Shard(path), torch.device("cpu"), 100_000))))
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.training.evaluate import read
-from engines.scribe.training.net import WordNet, load
+from engines.scribe.training.net import loaded
 from engines.scribe.training.settings import RUNS, SHARDS
 from engines.scribe.training.shards import NARROW, Shard
 from engines.scribe.wordinator.buckets import KEY, START, Buckets
@@ -57,9 +57,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=3000, help="held-back windows of each kind for the calibration")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    net = WordNet()
-    net.load_state_dict(load(RUNS / given.run / "ema.pt"))
-    net.eval()
+    net = loaded(RUNS / given.run / "ema.pt")
     confidences: list[float] = []
     right: list[bool] = []
     for path in sorted((SHARDS / "held").glob("*.jsonl")):

@@ -71,11 +71,17 @@ class WordNet(nn.Module):
         return logits
 
 
+def loaded(path: Path, layout: Layout = LARGE) -> WordNet:
+    """The net of ``layout`` with the weights of ``path``, to read."""
+    net = WordNet(layout)
+    net.load_state_dict(load(path, layout))
+    return net.eval()
+
+
 def teacher(path: Path) -> WordNet:
     """The large net with the weights of ``path``, to read and not to learn: its BatchNorm is folded into the
     convolutions, which saves a third of its time."""
-    net = WordNet().eval()
-    net.load_state_dict(load(path))
+    net = loaded(path)
     layers = list(net.features)
     folded = [
         layer
