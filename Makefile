@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
 	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-inference bench-pdf bench-orientation bench-shadow \
-	bench-load bench-isolation bench-queue soak fuzz fuzz-setup
+	bench-load bench-isolation bench-queue soak fuzz fuzz-setup samples
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -55,6 +55,9 @@ lock: setup  ## resolve the dependencies anew: names, versions and hashes
 	@.venv/bin/uv pip compile -q pyproject.toml deploy/container/requirements.in --extra tesseract --extra postgresql \
 		--extra redis --extra s3 --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--constraints requirements.lock --no-emit-package tensorflow --upgrade -o deploy/container/requirements.lock
+
+samples: setup  ## contact sheets of what the net is shown, in runs/samples (needs the training extra and its fonts)
+	@$(PY) -m engines.scribe.training.samples runs/samples
 
 sanitize: setup  ## fuzz the C++ under AddressSanitizer and UBSan
 	@.venv/bin/cmake -S . -B build/sanitize -G Ninja -DCLOISTER_FUZZ=ON -DCMAKE_BUILD_TYPE=Debug >/dev/null
