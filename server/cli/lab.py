@@ -185,6 +185,26 @@ def fonts_(
         typer.echo(f"{output}: {min(limit, len(shown))} of {len(shown)}, of {len(every)} files in all")
 
 
+@lab.command("symbols")
+def symbols_(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("runs/symbols.png"),
+    *,
+    lines: Annotated[int, typer.Option("--lines", help="Lines to count.", min=1)] = 20_000,
+) -> None:
+    """How often made lines hold each character, before and after rare ones are boosted: a plot, and which stay rare."""
+    with _explained():
+        from engines.scribe.training.corpus import Corpus
+        from engines.scribe.training.lab import plots, symbols
+        from engines.scribe.training.settings import RUNS, DataSettings
+
+        found = symbols.histogram(Corpus(RUNS / "pools.json"), DataSettings().kinds, lines)
+        plots.symbols(found.characters, {"before": found.before.tolist(), "after": found.after.tolist()}, output)
+        for share in (1e-4, 1e-5):
+            before, after = found.scarce(share)
+            typer.echo(f"below {share:.3%} of all characters: {len(before)} before, {len(after)} after: {after}")
+        typer.echo(output)
+
+
 @lab.command("errors")
 def errors_(
     net: NetArgument = "",

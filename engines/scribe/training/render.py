@@ -54,6 +54,12 @@ def _heights(path: str) -> tuple[float, float, float]:
     return -cap / 100, -x / 100, depth / 100
 
 
+@lru_cache(maxsize=20_000)
+def _rise(path: str, letter: str) -> float:
+    """Rise of ``letter`` per unit of font size, its accent too."""
+    return -float(_face(path, 100).getbbox(letter, anchor="ls")[1]) / 100
+
+
 @lru_cache(maxsize=200_000)
 def _advance(path: str, character: str) -> float:
     return _face(path, 100).getlength(character)
@@ -95,6 +101,9 @@ def line(  # noqa: PLR0912
     above = cap if has_ascender or full_line or rng.random() < 0.3 else x_height
     if all(c in ".,-_·•…'\"’‘“”–—~=*^:°`" for c in text.replace(" ", "")):
         above = cap
+    accented = [c for c in text if c.isupper() and not c.isascii()]
+    if accented and rng.random() < 0.9:  # the detector takes the accents that it sees
+        above = max(above, *(_rise(font.path, c) for c in accented))
     below = depth if (has_descender and rng.random() < 0.9) or (full_line and rng.random() < 0.8) else 0.0
     size = int(np.clip(round(height / (above + below)), 7, 160))
     size = min(_SIZES, key=lambda s: abs(s - size))

@@ -59,12 +59,26 @@ def reliability(curves_: Mapping[str, Sequence[tuple[float, float, int]]], title
     _save(figure, path)
 
 
-def _figure(count: int) -> tuple[Any, Any]:
+def symbols(characters: str, shares: Mapping[str, Sequence[float]], path: Path) -> None:
+    """How common each of ``characters`` is, by curve, on a log scale: shares of 0 are left out. Raises ExtraError."""
+    figure, (axes,) = _figure(1, wide=4.2)
+    places = range(len(characters))
+    for name, values in shares.items():
+        points = [(place, value) for place, value in zip(places, values, strict=True) if value]
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=2.5, linewidth=0, label=name)
+    axes.set_yscale("log")
+    axes.set_xticks(places, list(characters))
+    _title(axes, "share of all characters", "")
+    axes.tick_params(axis="x", labelsize=5.5)
+    _save(figure, path)
+
+
+def _figure(count: int, wide: float = 1) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ExtraError(error) from error
-    figure = Figure(figsize=(4.6 * count, 3), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(4.6 * count * wide, 3), dpi=_DPI, layout="constrained")
     return figure, [figure.add_subplot(1, count, place + 1) for place in range(count)]
 
 

@@ -14,14 +14,13 @@ torch = pytest.importorskip("torch", reason="the training extra (torch) is not i
 pytest.importorskip("wordfreq", reason="the training extra (wordfreq) is not installed")
 pytest.importorskip("faker", reason="the training extra (faker) is not installed")
 
-from PIL import ImageFont  # noqa: E402
 
-from engines.scribe.recogniser.alphabet import CHARACTERS, CLASSES, encode, knows  # noqa: E402
+from engines.scribe.recogniser.alphabet import CLASSES, encode  # noqa: E402
 from engines.scribe.recogniser.card import Enough  # noqa: E402
 from engines.scribe.recogniser.port import LARGE, SMALL, Layout  # noqa: E402
-from engines.scribe.training import fonts, render, windows  # noqa: E402
+from engines.scribe.training import fonts, windows  # noqa: E402
 from engines.scribe.training.cascade import enough  # noqa: E402
-from engines.scribe.training.corpus import KINDS, Corpus  # noqa: E402
+from engines.scribe.training.corpus import Corpus  # noqa: E402
 from engines.scribe.training.data import write  # noqa: E402
 from engines.scribe.training.hard import losses  # noqa: E402
 from engines.scribe.training.loss import FoldingCtc, fold, imitation  # noqa: E402
@@ -30,24 +29,6 @@ from engines.scribe.training.net import WordNet, load, teacher  # noqa: E402
 from engines.scribe.training.settings import DataSettings, TrainSettings  # noqa: E402
 from engines.scribe.training.shards import FORMS, Pool, Shard, batch, collate  # noqa: E402
 from engines.scribe.windows import HEIGHT, WIDTH, Reading  # noqa: E402
-
-LIBERATION = Path("/usr/share/fonts/truetype/liberation")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return Corpus(tmp_path_factory.mktemp("corpus") / "pools.json")
-
-
-@pytest.fixture(scope="module")
-def some_fonts() -> fonts.Fonts:
-    if not LIBERATION.is_dir():
-        pytest.skip("Debian's fonts-liberation is not installed")
-    names = ("LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular")
-    ascii_only = "".join(c for c in CHARACTERS if c.isascii())
-    looks = [("sans", names[0]), ("serif", names[1]), ("mono", names[2]), ("printer", names[2]), ("rare", names[1])]
-    entries = [fonts.Font(str(LIBERATION / f"{name}.ttf"), name, "", look, ascii_only) for look, name in looks]
-    return fonts.Fonts(entries, {look: 0.2 for look, _ in looks})
 
 
 def seasoned(layout: Layout) -> WordNet:
@@ -125,24 +106,6 @@ def test_weights_from_before_the_residual_convolution_read_as_they_did(tmp_path:
         assert torch.allclose(deeper(pixels), net(pixels), atol=1e-5)
 
 
-def test_small_capitals_are_drawn_smaller_than_the_letter_that_begins_the_word(some_fonts: fonts.Fonts) -> None:
-    font = next(font for font in some_fonts.fonts if font.draws("EEEE"))
-    line = render.line(np.random.default_rng(5), font, "EEEE", height=60, neighbours=("", ""), columns=2000, small=0.7)
-    tops = [np.flatnonzero(line.ink[:, int(a) : int(b)].max(1) > 0.5)[0] for a, b in line.edges]
-    assert min(tops[1:]) > tops[0] + 5
-
-
-@pytest.mark.parametrize(("drawn", "joined"), [("so... it", True), ("so..... it", False)])
-def test_three_close_stops_are_one_sign(
-    drawn: str, joined: bool, corpus: Corpus, some_fonts: fonts.Fonts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(corpus, "line", lambda *_: drawn)
-    maker = windows.Maker(corpus, some_fonts, DataSettings())
-    truths = {maker.make(np.random.default_rng(seed), "sentence", "clean")[1] for seed in range(60)}
-    assert drawn in truths
-    assert ("so… it" in truths) == joined == any("…" in truth for truth in truths)
-
-
 def test_folded_loss_is_that_of_the_likelier_sum_of_both_cases() -> None:
     torch.manual_seed(0)
     logits = torch.randn(1, 3, CLASSES) * 3
@@ -191,45 +154,6 @@ def test_a_net_learns_a_handful_of_windows_by_heart(corpus: Corpus, some_fonts: 
         optimiser.step()
         first, last = (float(value.detach()) if step == 0 else first), float(value.detach())
     assert last < 0.3 * first
-
-
-@pytest.mark.parametrize("kind", list(KINDS))
-def test_every_line_of_the_corpus_is_in_the_alphabet(corpus: Corpus, kind: str) -> None:
-    rng = np.random.default_rng(1)
-    lines = [corpus.line(rng, kind, 5) for _ in range(60)]
-    assert all(line and knows(line) and "  " not in line for line in lines)
-    assert len(set(lines)) > 30
-
-
-def test_the_same_seed_makes_the_same_window(corpus: Corpus, some_fonts: fonts.Fonts) -> None:
-    maker = windows.Maker(corpus, some_fonts, DataSettings())
-    first, second = (maker.make(np.random.default_rng([9, 4])) for _ in range(2))
-    assert first[1:] == second[1:]
-    np.testing.assert_array_equal(first[0], second[0])
-    assert first[0].shape == (HEIGHT, WIDTH)
-    assert first[0].dtype == np.uint8
-
-
-def test_windows_never_hold_more_characters_than_the_net_has_steps(corpus: Corpus, some_fonts: fonts.Fonts) -> None:
-    maker = windows.Maker(corpus, some_fonts, DataSettings())
-    for i in range(60):
-        _, text, kind, _ = maker.make(np.random.default_rng([2, i]))
-        repeats = sum(a == b for a, b in itertools.pairwise(text))
-        assert len(text) + repeats <= WIDTH // 4
-        assert text or kind == "negative"
-
-
-def test_small_capitals_and_missing_glyphs_are_struck_out() -> None:
-    path = LIBERATION / "LiberationSans-Regular.ttf"
-    if not path.exists():
-        pytest.skip("Debian's fonts-liberation is not installed")
-    font = ImageFont.truetype(str(path), 40, layout_engine=ImageFont.Layout.BASIC)
-    references = fonts._reference_glyphs([path, LIBERATION / "LiberationSerif-Regular.ttf"])
-    usable = fonts.usable(font, references)
-    assert {"a", "Z", "0", "é", "€"} <= set(usable)
-    assert "№" not in usable or font.getmask("№").getbbox()
-    swapped = {c: references[c.upper()] if c.isalpha() else references[c] for c in references}
-    assert len(fonts.usable(font, swapped)) <= len(usable)
 
 
 def test_a_batch_is_as_wide_as_its_windows_need(tmp_path: Path) -> None:
