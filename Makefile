@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup test-setup bench-setup demo test test-slow check serve format policies stubs lock sanitize clean \
 	bench-accuracy bench-latency bench-leftovers bench-mser bench-detector bench-words bench-inference bench-pdf bench-orientation bench-shadow \
-	bench-load bench-isolation bench-queue soak fuzz fuzz-setup samples
+	bench-load bench-isolation bench-queue bench-training soak fuzz fuzz-setup samples
 
 PY := .venv/bin/python
 export PYTHONPATH :=
@@ -104,6 +104,9 @@ bench-detector: setup  ## how much of the truth is covered by windows
 
 bench-words: setup  ## the recogniser alone
 	@$(PY) -m bench.words
+
+bench-training: setup  ## how fast windows are made, and how fast training takes them (needs the training extra and its fonts)
+	@$(PY) -m bench.training
 
 bench-inference: setup  ## ways to run the net on one core, with what each reads
 	@$(PY) -m bench.inference

@@ -11,6 +11,9 @@ import json
 import re
 import shutil
 import string
+import subprocess
+import tarfile
+import tempfile
 import tomllib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -30,11 +33,17 @@ _LARGEST = 3_000_000
 """Bytes of a font file at most: larger ones are for other scripts."""
 _LETTERS = string.ascii_letters + string.digits
 NO_CHARACTER = "\uffff"
+_FREE = frozenset({"OFL-1.1", "Apache-2.0", "MIT"})
+_LATIN = re.compile(r"-latin-(400-normal|700-normal|400-italic)\.woff2$")
 _REFERENCES = (
     "LiberationSans-Regular", "LiberationSerif-Regular", "LiberationMono-Regular", "LiberationSerif-Italic",
     "LiberationSans-Bold", "C059-Roman", "EBGaramond12-Regular", "DejaVuSans", "P052-Italic", "Carlito-Regular",
     "lmroman10-regular", "C059-BdIta", "URWGothic-Book", "NimbusMonoPS-Regular", "texgyretermes-bolditalic",
 )  # fmt: skip
+
+
+class FontError(Exception):
+    """Fonts that the manifest names cannot be had; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,7 @@ def index(folders: list[Path], manifest: dict[str, object]) -> list[Font]:
     """Every usable font below ``folders``, in the order of the manifest's families."""
     exclude = re.compile(str(manifest["exclude"]))
     looks = [(look["name"], look["families"]) for look in manifest["look"]]  # type: ignore[attr-defined]
-    suffixes = {".ttf", ".otf", ".ttc", ".otb", ".t1"}
+    suffixes = {".ttf", ".otf", ".ttc", ".otb", ".t1", ".woff2"}
     paths = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in suffixes)
     references = _reference_glyphs([p for name in _REFERENCES for p in paths if p.stem == name])
     found: list[tuple[int, Font]] = []
@@ -206,17 +215,47 @@ def unpack(names: list[str], folder: Path) -> None:
                 shutil.copy(path, folder / path.name)
 
 
+def fetch(names: list[str], folder: Path) -> None:
+    """Download ``names`` of the npm scope @fontsource and put their Latin files into ``folder``, upright in two weights
+    and italic. Raises FontError where npm is missing or a licence is none of `_FREE`, CalledProcessError where npm
+    fails."""
+    if shutil.which("npm") is None:
+        raise FontError("npm is missing: some fonts come from its registry (apt install npm)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        packages = [f"@fontsource/{name}" for name in names]
+        subprocess.run(["npm", "pack", "--silent", *packages], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
+        for path in sorted(Path(scratch).glob("*.tgz")):
+            with tarfile.open(path) as archive:
+                members = {member.name: member for member in archive.getmembers() if member.isfile()}
+                licence = json.loads(_content(archive, members["package/package.json"]))["license"]
+                if licence not in _FREE:
+                    raise FontError(f"{path.name}: its licence is {licence}; take it out of {MANIFEST.name}")
+                for name, member in members.items():
+                    if _LATIN.search(name):
+                        (folder / Path(name).name).write_bytes(_content(archive, member))
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return file.read() if file else b""
+
+
 def main() -> None:
     """The command line: make the index and count it, or say or fetch what the manifest names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", action="store_true", help="print the Debian packages to install")
-    parser.add_argument("--unpack", action="store_true", help="fetch the packages whose fonts are only unpacked")
+    parser.add_argument("--unpack", action="store_true", help="fetch what is only unpacked: TeX's fonts, npm's")
     given = parser.parse_args()
     manifest = tomllib.loads(MANIFEST.read_text())
     if given.packages:
         print(" ".join(manifest["apt"].split()))
     elif given.unpack:
         unpack(manifest["unpack"].split(), Path("runs/fonts"))
+        try:
+            fetch(manifest["fontsource"].split(), Path("runs/fonts"))
+        except FontError as error:
+            raise SystemExit(str(error)) from error
     else:
         everything = load(Path("runs/fonts.json"))
         for title in ("sans", "serif", "mono", "printer", "rare"):

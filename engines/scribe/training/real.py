@@ -44,10 +44,15 @@ def data_folder() -> Path:
     return Path(os.environ.get("CLOISTER_DATA", "../shared/data"))
 
 
+def lines_file() -> Path:
+    """SROIE's lines: crops, and labels.tsv with their texts."""
+    return data_folder() / "sroie-lines.zip"
+
+
 def lines(cuts: Path | None = None, cases: Path | None = None) -> list[RealLine]:
     """Every crop whose text is in the alphabet. With ``cuts`` (JSON lines: name, start, end as shares of the crop's
     width, text) pieces of long lines are added, and lines whose truth was found wrong (text null) are left out."""
-    archive = zipfile.ZipFile(data_folder() / "sroie-lines.zip")
+    archive = zipfile.ZipFile(lines_file())
     labels = dict(row.split("\t", 1) for row in archive.read("labels.tsv").decode().splitlines() if "\t" in row)
     pieces: dict[str, list[tuple[float, float, str]]] = {}
     wrong: set[str] = set()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -141,3 +145,42 @@ def test_small_capitals_and_missing_glyphs_are_struck_out() -> None:
     assert "№" not in usable or font.getmask("№").getbbox()
     swapped = {c: references[c.upper()] if c.isalpha() else references[c] for c in references}
     assert len(fonts.usable(font, swapped)) <= len(usable)
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put an npm on the path whose registry has one package, of the licence given."""
+
+    def publish(licence: str) -> None:
+        package = tmp_path / "package"
+        (package / "files").mkdir(parents=True, exist_ok=True)
+        (package / "package.json").write_text(json.dumps({"license": licence}))
+        for name in ("jost-latin-400-normal.woff2", "jost-latin-400-normal.woff", "jost-cyrillic-400-normal.woff2"):
+            (package / "files" / name).write_bytes(name.encode())
+        npm = tmp_path / "bin" / "npm"
+        npm.parent.mkdir(exist_ok=True)
+        npm.write_text(f"#!/bin/sh\n[ $1 = pack ] && tar czf fontsource-jost.tgz -C {tmp_path} package\n")
+        npm.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+
+    return publish
+
+
+def test_latin_files_alone_are_taken_from_npm(registry: Callable[[str], None], tmp_path: Path) -> None:
+    registry("OFL-1.1")
+    fonts.fetch(["jost"], tmp_path / "fonts")
+    assert [path.name for path in (tmp_path / "fonts").iterdir()] == ["jost-latin-400-normal.woff2"]
+    assert (tmp_path / "fonts" / "jost-latin-400-normal.woff2").read_text() == "jost-latin-400-normal.woff2"
+
+
+def test_a_font_that_is_not_free_is_refused(registry: Callable[[str], None], tmp_path: Path) -> None:
+    registry("UNLICENSED")
+    with pytest.raises(fonts.FontError, match=r"UNLICENSED; take it out of fonts\.toml"):
+        fonts.fetch(["jost"], tmp_path / "fonts")
+    assert not list((tmp_path / "fonts").iterdir())
+
+
+def test_without_npm_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(fonts.FontError, match="apt install npm"):
+        fonts.fetch(["jost"], tmp_path / "fonts")
