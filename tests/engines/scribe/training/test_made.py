@@ -19,7 +19,7 @@ pytest.importorskip("faker", reason="the training extra (faker) is not installed
 from PIL import ImageFont
 
 from engines.scribe.recogniser.alphabet import CHARACTERS, knows
-from engines.scribe.training import distort, fonts, render, windows
+from engines.scribe.training import distort, fonts, placing, render, windows
 from engines.scribe.training.corpus import KINDS, Corpus
 from engines.scribe.training.lab import symbols
 from engines.scribe.training.settings import DataSettings
@@ -47,7 +47,7 @@ def test_three_close_stops_are_one_sign(
 
 def test_no_edge_of_a_window_leaves_a_character_in_doubt() -> None:
     edges = np.array([[0, 10], [10, 20], [20, 24], [24, 34]], np.float32)
-    assert [windows._clear(edges, "ab c", x) for x in (1, 4, 7, 11.5, 12, 19, 22, 24.5)] == [
+    assert [placing.clear(edges, "ab c", x) for x in (1, 4, 7, 11.5, 12, 19, 22, 24.5)] == [
         1,
         0,
         10,
@@ -57,7 +57,7 @@ def test_no_edge_of_a_window_leaves_a_character_in_doubt() -> None:
         22,
         24.5,
     ]
-    assert windows._inside(edges, 1, 24.5).tolist() == [True, True, True, False]
+    assert placing.inside(edges, 1, 24.5).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize(("lost", "shown"), [(None, True), ("second", False), ("all", False), ("ruled", True)])
@@ -74,7 +74,7 @@ def test_a_window_must_show_what_its_truth_says(lost: str | None, shown: bool) -
     elif lost == "ruled":
         window[28:31] = 20
     columns = np.array([[4, 16], [24, 36], [44, 56]], np.float32)
-    assert windows.legible(window, meant, columns) == shown
+    assert placing.legible(window, meant, columns) == shown
 
 
 def test_a_capitals_accent_is_in_the_lines_box(some_fonts: fonts.Fonts) -> None:
