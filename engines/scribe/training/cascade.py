@@ -27,8 +27,9 @@ from engines.scribe.windows import Reading
 _LOSS, _LOSS_OF_EMPTY = 0.004, 0.001
 """Shares of the held-back windows whose right reading may be lost by not looking twice, less those that are gained: by
 what the small net reads, and by its reading nothing."""
-_TEXTS = tuple(i / 20 for i in range(15))
-"""Least probabilities of a whole text that are tried."""
+_TEXTS = tuple(i / 20 for i in range(13, 20))
+"""Least probabilities of a whole text that are tried: below, the small net left letters out of clear words of pages
+("Mil" for "Mill"), which held-back windows have too few of to tell."""
 
 
 def enough(small: list[Reading], large: list[bool], right: list[bool]) -> Enough:

@@ -75,7 +75,7 @@ def test_imitation_is_least_where_both_nets_say_the_same() -> None:
     torch.testing.assert_close(imitation(other, wanted), apart / 2)
 
 
-def reading(text: str, probability: float, confidence: float = 0.5) -> Reading:
+def reading(text: str, probability: float, confidence: float = 0.75) -> Reading:
     count = len(text)
     return Reading(text, np.arange(count, dtype=np.float32), np.full(count, probability, np.float32), confidence)
 
@@ -85,10 +85,10 @@ def test_the_small_net_is_believed_as_far_down_as_it_loses_next_to_nothing() -> 
     small += [reading("", 1, 0.9), reading("", 1, 0.4), reading("", 1, 0.3)]
     large = [True] * len(small)
     right = [True, True, False, True, True, False, True]
-    assert enough(small, large, right) == Enough(pytest.approx(0.8), 0.5, pytest.approx(0.9))
+    assert enough(small, large, right) == Enough(pytest.approx(0.8), 0.75, pytest.approx(0.9))
     # One that left a letter out is told by the probability of its whole text.
     hesitant = [*small[:2], reading("x", 0.7, 0.2), *small[3:]]
-    assert enough(hesitant, large, right) == Enough(pytest.approx(0.6), 0.5, pytest.approx(0.9))
+    assert enough(hesitant, large, right) == Enough(pytest.approx(0.6), 0.75, pytest.approx(0.9))
     # Where the large net is wrong too nothing is lost, and what it alone gets wrong makes up for something.
     assert enough(small, [True, True, False, *large[3:]], right).character == pytest.approx(0.6)
     assert enough(small, [False, *large[1:]], right).character == pytest.approx(0.6)
