@@ -3,9 +3,9 @@
     python -m bench.training [--windows N] [--steps N]
 
 Windows of every look are made as `engines.scribe.training.data` makes them; a training step is the large net's, of
-forward, loss, backward and update, on those windows. ``cores``: how many cores must make windows for two that train, if
-each window is to be seen once; shards are made ahead and seen several times, so less do. Needs the training extra and
-its fonts.
+forward, loss, backward and update, on those windows at their full width. ``cores``: how many cores must make windows
+for two that train, if each window is to be seen once; shards are made ahead and seen several times, so less do. Needs
+the training extra and its fonts.
 """
 
 from __future__ import annotations

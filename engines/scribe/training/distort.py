@@ -227,21 +227,29 @@ def bitonal(rng: Rng, ink: Ink, unit: float) -> Grey:
 
 def copied(rng: Rng, image: Grey, unit: float) -> Grey:
     """A copy of a copy: few dots a letter, and ink that gains until counters close (a as o, e as a blot)."""
-    scale = rng.uniform(11, 20) / unit
-    if scale >= 1:
+    small = _reduced(image, rng.uniform(11, 20) / unit)
+    if small is image:
         return image
-    h, w = image.shape
-    small = cv2.resize(image, (max(4, round(w * scale)), max(4, round(h * scale))), interpolation=cv2.INTER_AREA)
     ink = cv2.GaussianBlur(1 - small.astype(np.float32) / 255, (0, 0), rng.uniform(0.35, 0.7))
     black = np.clip((ink - rng.uniform(0.2, 0.42)) * rng.uniform(3, 12) + 0.5, 0, 1)
-    return np.asarray(cv2.resize(grey(1 - black), (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return _enlarged(grey(1 - black), image)
 
 
 def shrunk(rng: Rng, image: Grey, unit: float) -> Grey:
     """A scan kept at a fraction of its resolution, as archives do with faxes: a line is 8 to 15 px tall in it."""
-    scale = rng.uniform(8, 15) / unit
+    small = _reduced(image, rng.uniform(8, 15) / unit)
+    return image if small is image else _enlarged(small, image)
+
+
+def _reduced(image: Grey, scale: float) -> Grey:
+    """``image`` at ``scale`` of its size, itself where that is 1 or more."""
     if scale >= 1:
         return image
     h, w = image.shape
-    small = cv2.resize(image, (max(4, round(w * scale)), max(4, round(h * scale))), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
+    size = (max(4, round(w * scale)), max(4, round(h * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _enlarged(small: Grey, image: Grey) -> Grey:
+    """``small`` at the size of ``image``."""
+    return np.asarray(cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)

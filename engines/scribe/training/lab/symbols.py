@@ -29,10 +29,11 @@ class Histogram:
 
     def scarce(self, share: float) -> tuple[str, str]:
         """The characters whose share is below ``share``, before and after."""
-        return tuple(
-            "".join(c for c, its in zip(self.characters, shares, strict=True) if its < share)
-            for shares in (self.before, self.after)
-        )  # type: ignore[return-value]
+
+        def below(shares: np.ndarray) -> str:
+            return "".join(c for c, its in zip(self.characters, shares, strict=True) if its < share)
+
+        return below(self.before), below(self.after)
 
 
 def histogram(corpus: Corpus, kinds: Mapping[str, float], lines: int, seed: int = 0) -> Histogram:

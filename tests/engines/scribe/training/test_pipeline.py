@@ -48,8 +48,9 @@ def test_every_step_is_a_command_that_there_is(part: str) -> None:
     for step in pipeline.PARTS[part](0.001):
         names.append(step.name)
         if isinstance(step.run, str):
-            module = shlex.split(step.run)[0]
-            assert (Path(pipeline.__file__).parent / f"{module}.py").exists()
+            module, *arguments = shlex.split(step.run)
+            source = Path(pipeline.__file__).with_name(f"{module}.py").read_text()
+            assert all(f'"{flag}"' in source for flag in arguments if flag.startswith("--"))
     assert len(set(names)) == len(names) > 1
 
 
