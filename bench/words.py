@@ -2,11 +2,11 @@
 
     python -m bench.words [--data DIR] [--weights DIR] [--limit N] [--json FILE] [--errors N] [--no-cascade]
 
-Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd; its answers, among which its handwriting is,
-apart from the forms' own print), tables and columns (scribe_bench), cut by their quads; and made letters, books,
-receipts, thermal print, photos, screens, and negatives, which hold no text, from the training package where its fonts
-are. ``ms``: CPU time of a window on one core at the mean of a set, text and all. With ``--no-cascade`` the large net
-reads every window, without the small one before it.
+Sets: real receipts (sroie, scans; wildreceipt, photos), forms (funsd; its handwriting apart), tables and columns
+(scribe_bench), cut by their quads; and made letters, books, receipts, thermal print, photos, screens, and negatives,
+which hold no text, from the training package where its fonts are. ``ms``: CPU time of a window on one core at the mean
+of a set, text and all. With ``--no-cascade`` the large net reads every window, without the small one before
+it.
 """
 
 from __future__ import annotations

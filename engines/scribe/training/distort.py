@@ -13,6 +13,9 @@ Rng = np.random.Generator
 Ink = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
+_ASIDE = 0.2
+"""How far perspective moves a letter along its line at most, of the line's ink height: less than half its width."""
+
 
 def low_noise(rng: Rng, shape: tuple[int, int], cells: float) -> Ink:
     """Smooth noise of mean 0 and deviation about 1; ``cells`` px from one bump to the next."""
@@ -29,14 +32,30 @@ def warp(rng: Rng, ink: Ink, unit: float) -> Ink:
         slope *= 0.22 * unit / (abs(slope) * w)
     shear = rng.normal(0, 0.06)
     curl = rng.normal(0, 0.03) * unit if rng.random() < 0.3 else 0.0
-    matrix = np.array([[1, shear, -shear * h / 2], [slope, 1, -slope * w / 2]], np.float32)
+    matrix = np.array([[1, shear, -shear * h / 2], [slope, 1, -slope * w / 2], [0, 0, 1]], np.float32)
+    if rng.random() < 0.4:
+        matrix = _perspective(rng, ink.shape, unit) @ matrix
     if curl == 0:
-        return cv2.warpAffine(ink, matrix, (w, h), flags=cv2.INTER_LINEAR)
+        return cv2.warpPerspective(ink, matrix, (w, h), flags=cv2.INTER_LINEAR)
     x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
     phase, period = rng.uniform(0, 6.3), rng.uniform(4, 14) * unit
-    x2 = x - shear * (y - h / 2)
-    y2 = y - slope * (x - w / 2) + curl * np.sin(x * np.float32(6.28 / period) + np.float32(phase))
-    return cv2.remap(ink, x2, y2, cv2.INTER_LINEAR)
+    there = cv2.perspectiveTransform(np.stack((x, y), 2), np.linalg.inv(matrix))
+    there[..., 1] += curl * np.sin(x * np.float32(6.28 / period) + np.float32(phase))
+    return cv2.remap(ink, there, None, cv2.INTER_LINEAR)
+
+
+def _perspective(rng: Rng, shape: tuple[int, int], unit: float) -> NDArray[np.float32]:
+    """The camera nearer to one end of the line (taller letters there), or to its foot (wider letters below)."""
+    h, w = shape
+    # What is half way along lies ``taller * w`` px aside of where it lay.
+    most = _ASIDE * unit / w
+    taller = float(np.clip(rng.normal(0, 0.06), -most, most))
+    wider = float(rng.normal(0, 0.04)) * h / 2
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+    moved = corners + np.array(
+        [[wider, -taller * h], [-wider, taller * h], [wider, -taller * h], [-wider, taller * h]], np.float32
+    )
+    return cv2.getPerspectiveTransform(corners, moved).astype(np.float32)
 
 
 def weight(rng: Rng, ink: Ink, unit: float) -> Ink:

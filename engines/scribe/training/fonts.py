@@ -27,6 +27,8 @@ from engines.scribe.recogniser.alphabet import CHARACTERS
 from engines.scribe.training.packages import unpacked
 
 MANIFEST = Path(__file__).with_name("fonts.toml")
+UNPACKED = Path("runs/fonts")
+"""Where fonts are that are unpacked and not installed."""
 _CELL = 20
 _PROBE = 40
 _LARGEST = 3_000_000
@@ -62,9 +64,10 @@ class Font:
 
 
 class Fonts:
-    """The index, and drawing from it by how common a look is."""
+    """The index, and drawing from it by how common a look is. ``icons``: files of fonts that hold icons alone, each
+    with the icons to leave out."""
 
-    def __init__(self, fonts: list[Font], shares: dict[str, float]) -> None:
+    def __init__(self, fonts: list[Font], shares: dict[str, float], icons: dict[str, str] | None = None) -> None:
         self._families: dict[str, list[list[Font]]] = {}
         for look in shares:
             families: dict[str, list[Font]] = {}
@@ -76,6 +79,7 @@ class Fonts:
         weights = np.array([shares[look] for look in self._looks])
         self._weights = weights / weights.sum()
         self.fonts = fonts
+        self.icons = icons or {}
 
     def draw(self, rng: np.random.Generator, look: str | None = None) -> Font:
         """A font of ``look``, or of any look by its share; within it each family is as likely as the next."""
@@ -102,7 +106,12 @@ def load(cache: Path) -> Fonts:
         fonts = index([Path(folder) for folder in manifest["folders"]], manifest)
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps([asdict(font) for font in fonts], ensure_ascii=False))
-    return Fonts([Font(**entry) for entry in json.loads(cache.read_text())], shares)
+    icons = {
+        str(UNPACKED / name): "".join(chr(int(code, 16)) for code in struck.split())
+        for name, struck in manifest["icons"].items()
+        if (UNPACKED / name).exists()
+    }
+    return Fonts([Font(**entry) for entry in json.loads(cache.read_text())], shares, icons)
 
 
 def index(folders: list[Path], manifest: dict[str, object]) -> list[Font]:
@@ -251,9 +260,9 @@ def main() -> None:
     if given.packages:
         print(" ".join(manifest["apt"].split()))
     elif given.unpack:
-        unpack(manifest["unpack"].split(), Path("runs/fonts"))
+        unpack(manifest["unpack"].split(), UNPACKED)
         try:
-            fetch(manifest["fontsource"].split(), Path("runs/fonts"))
+            fetch(manifest["fontsource"].split(), UNPACKED)
         except FontError as error:
             raise SystemExit(str(error)) from error
     else:

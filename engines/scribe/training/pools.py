@@ -1,4 +1,5 @@
-"""Pools that texts are drawn from: words of each language by wordfreq, names and addresses by Faker; kept in a file."""
+"""Pools that texts are drawn from: words of each language by wordfreq, more English ones by
+SCOWL, names and addresses by Faker; kept in a file."""
 
 from __future__ import annotations
 
@@ -10,11 +11,26 @@ import numpy as np
 from wordfreq import top_n_list
 
 from engines.scribe.recogniser.alphabet import knows
+from engines.scribe.training.packages import unpacked
 
 LANGUAGES = {"en": 0.72, "fr": 0.07, "de": 0.07, "es": 0.05, "it": 0.03, "pt": 0.03, "nl": 0.02, "sv": 0.01}
 """With their shares."""
+_SPELLINGS, _LARGE = {"english", "american", "british"}, 70
 _ENTRIES = 3000
 """In each of Faker's pools."""
+
+
+def scowl() -> set[str]:
+    """English words of SCOWL (Atkinson 2020) up to the size of a large dictionary, in its spellings of both sides of
+    the Atlantic; from Debian's package. Raises CalledProcessError where it cannot be had."""
+    with unpacked(["scowl"]) as files:
+        lists = [
+            path
+            for path in (files / "usr/share/dict/scowl").iterdir()
+            if path.name.split("-")[0] in _SPELLINGS and "-words." in path.name and int(path.suffix[1:]) <= _LARGE
+        ]
+        words = {word for path in lists for word in path.read_text().split()}
+    return {word for word in words if not word.endswith("'s") and knows(word)}
 
 
 def load(cache: Path) -> dict[str, list[str]]:
@@ -31,6 +47,7 @@ def load(cache: Path) -> dict[str, list[str]]:
     fakers = [Faker(locale) for locale in ("en_US", "en_GB", "fr_FR", "de_DE", "es_ES", "it_IT")]
     for i, fake in enumerate(fakers):
         fake.seed_instance(i)
+    pools["words_en"] += sorted(scowl() - set(pools["words_en"]))
     weights = [0.5, 0.2, 0.1, 0.1, 0.05, 0.05]
     makers: dict[str, Callable[[Faker], str]] = {
         "names": lambda f: f.name(),

@@ -46,6 +46,20 @@ MONTHS = [
     "December",
 ]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+STAMPS = [
+    "PAID",
+    "COPY",
+    "RECEIVED",
+    "DRAFT",
+    "VOID",
+    "APPROVED",
+    "ORIGINAL",
+    "URGENT",
+    "BEZAHLT",
+    "PAYÉ",
+    "PAGADO",
+    "FILED",
+]
 RECEIPT = [
     "TOTAL",
     "SUBTOTAL",

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.recogniser.port import COLUMNS
-from engines.scribe.training import distort, render
+from engines.scribe.training import distort, emblems, handled, negatives, render
 from engines.scribe.training.corpus import KINDS, Corpus
 from engines.scribe.training.fonts import Fonts
 from engines.scribe.training.placing import Place, clear, inside, legible
 from engines.scribe.training.settings import DataSettings
+from engines.scribe.training.vocabulary import STAMPS
 from engines.scribe.windows import HEIGHT, WIDTH
 
 Rng = np.random.Generator
@@ -27,6 +28,8 @@ _LOOK_FONTS = {
 }
 _LONGEST = 52
 """Characters of a drawn line: more never fit a window."""
+_STAMPED = 0.02
+"""Share of the lines that a rubber stamp lies over."""
 _STOPS = re.compile(r"(?<!\.)\.{3}(?!\.)")
 _CLOSE_STOPS = 24.0
 """Columns of a window that three stops and what parts them need, px: five steps and one to spare."""
@@ -131,7 +134,7 @@ class Maker:
         ink = ink[:, a:b]
         if rng.random() < 0.5:
             ink = distort.warp(rng, ink, unit)
-        image = self._scan(rng, ink, line.top, line.bottom, look)
+        image = self._scan(rng, self._stamped(rng, ink, unit), line.top, line.bottom, look)
         place = Place(start - a, end - a, line.top - margin_top * unit, line.bottom + margin_bottom * unit, aspect)
         mode = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_CUBIC
         out = place.cut(image, mode)
@@ -146,6 +149,12 @@ class Maker:
         return self._corpus.line(rng, "receipt" if kind in ("receipt", "numbers", "date", "code") else "sentence", 7)[
             :_LONGEST
         ]
+
+    def _stamped(self, rng: Rng, ink: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
+        if rng.random() > _STAMPED:
+            return ink
+        word, font = str(rng.choice(STAMPS)), self._fonts.draw(rng)
+        return emblems.stamped(rng, ink, font, word, unit) if font.draws(word) else ink
 
     def _scan(self, rng: Rng, ink: NDArray[np.float32], top: float, bottom: float, look: str) -> Grey:  # noqa: PLR0912 - one roll of the dice after another
         unit = bottom - top
@@ -186,6 +195,10 @@ class Maker:
         elif look == "receipt":
             paper = distort.ground(rng, ink.shape, unit)
             tone = distort.print_on(rng, ink, paper, (0.3, 0.95))
+            if rng.random() < 0.08:
+                tone = handled.creased(rng, tone, paper, unit)
+            if rng.random() < 0.03:
+                tone = handled.glare(rng, tone, unit)
             if rng.random() < 0.6:
                 tone = distort.blur(rng, tone, unit, 0.05)
             if rng.random() < 0.3:
@@ -197,6 +210,10 @@ class Maker:
         else:
             paper = distort.ground(rng, ink.shape, unit)
             tone = distort.print_on(rng, ink, paper, (0.22, 0.95))
+            if rng.random() < 0.15:
+                tone = handled.creased(rng, tone, paper, unit)
+            if rng.random() < 0.08:
+                tone = handled.glare(rng, tone, unit)
             tone = distort.blur(rng, tone, unit, 0.075)
             if rng.random() < 0.25:
                 tone = distort.sharpen(rng, tone, unit)
@@ -207,43 +224,9 @@ class Maker:
         return image
 
     def negative(self, rng: Rng) -> Grey:
-        """What an eager detector brings that is no text: grounds, rules, halftone, edges, blobs, dust."""
+        """A window without text."""
         h, w = 48, 48 * 8
-        ink = np.zeros((h, w), np.float32)
-        roll = rng.random()
-        if roll < 0.25:
-            for _ in range(int(rng.integers(1, 5))):
-                ink = distort.rules(rng, ink, 8, 40)
-        elif roll < 0.45:
-            pitch = rng.uniform(2.5, 9)
-            y, x = np.mgrid[:h, :w].astype(np.float32)
-            ink = np.clip(
-                (
-                    np.sin(x * 6.28 / pitch) * np.sin((y + rng.uniform(-0.5, 0.5) * x) * 6.28 / pitch)
-                    + rng.uniform(-0.5, 0.5)
-                )
-                * 3,
-                0,
-                1,
-            )
-        elif roll < 0.65:
-            ink = np.clip(
-                (distort.low_noise(rng, (h, w), rng.uniform(4, 40)) - rng.uniform(-0.3, 1)) * rng.uniform(1, 12), 0, 1
-            )
-        elif roll < 0.8:
-            for _ in range(int(rng.integers(1, 6))):
-                centre = (int(rng.integers(w)), int(rng.integers(h)))
-                axes = (int(rng.integers(2, 60)), int(rng.integers(2, 40)))
-                thickness = -1 if rng.random() < 0.5 else int(rng.integers(1, 4))
-                cv2.ellipse(
-                    ink, centre, axes, float(rng.uniform(0, 180)), 0, float(rng.uniform(90, 360)), 1.0, thickness
-                )
-        elif roll < 0.9:
-            x = int(rng.integers(w))
-            ink[:, :x] = 1
-        if rng.random() < 0.4:
-            ink = distort.dust(rng, ink, 32)
-        ink = ink.astype(np.float32)
+        ink = negatives.drawn(rng, (h, w), self._fonts.icons)
         if rng.random() < 0.5:
             ink = distort.warp(rng, ink, 32)
         image = self._scan(rng, ink, 8, 40, _draw(rng, self._settings.looks))

@@ -7,10 +7,9 @@ gaps between words, as the detector does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -30,9 +29,9 @@ _SPACELESS = frozenset({"wildreceipt"})
 """Sets whose truth has its spaces removed."""
 _BY_WORD = frozenset({"funsd"})
 """Sets whose quads of lines hold several lines: their words' quads are taken."""
-_BY_HAND = frozenset({"answer"})
-"""Labels of FUNSD's fields that may be filled in by hand. Its truth does not say which words are handwritten; but what
-a form asks, its headings and its small print are print, and the answers are typed, mostly, or written."""
+_HANDWRITING: dict[str, list[list[int]]] = json.loads(Path(__file__).with_name("handwriting.json").read_text())
+"""Boxes (left, top, right, bottom, px) of what is handwritten, by image: FUNSD's truth does not say it. All its pages
+here were looked at, whatever is read on them; numbers set on end are print."""
 
 Grey = NDArray[np.uint8]
 
@@ -81,24 +80,14 @@ def page_samples(folder: Path, limit: int) -> Iterator[Sample]:
             quad = np.asarray(entry["quad"], np.float32).reshape(4, 2)
             strip = strip_of(np.asarray(image, np.uint8), quad)
             if strip is not None and text:
-                kind = str(_label(quad, text, lines) if name in _BY_WORD else entry.get("label", ""))
-                where = f"{name}-{'answers' if kind in _BY_HAND else 'form'}" if name in _BY_WORD else name
+                where = f"{name}-handwriting" if _by_hand(quad, Path(page["image"]).name) else name
+                kind = str(entry.get("label", ""))
                 yield Sample(strip, text, where, kind, "", name in _FOLDED, name not in _SPACELESS)
 
 
-def _label(quad: NDArray[np.float32], text: str, lines: Sequence[dict[str, Any]]) -> str:
-    """The label of the smallest field that holds the word's middle and its text."""
-    middle = quad.mean(0)
-    found = ""
-    smallest = np.inf
-    for line in lines:
-        corners = np.asarray(line["quad"], np.float32).reshape(4, 2)
-        (left, top), (right, bottom) = corners.min(0), corners.max(0)
-        area = float((right - left) * (bottom - top))
-        inside = left <= middle[0] <= right and top <= middle[1] <= bottom
-        if inside and text in line["text"].split() and area < smallest:
-            found, smallest = str(line.get("label", "")), area
-    return found
+def _by_hand(quad: NDArray[np.float32], image: str) -> bool:
+    x, y = quad.mean(0)
+    return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in _HANDWRITING.get(image, []))
 
 
 def strip_of(page: Grey, quad: NDArray[np.float32]) -> Grey | None:

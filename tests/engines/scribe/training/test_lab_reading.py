@@ -100,26 +100,23 @@ def test_misreadings_are_told_by_their_edits_and_shown(net: Recogniser, tmp_path
         assert len(sheet.convert("RGB").getcolors(1 << 20)) > 100  # a crop and captions in colours
 
 
-def test_words_of_a_form_have_the_label_of_their_field(tmp_path: Path) -> None:
-    page = np.full((100, 300), 250, np.uint8)
-    page[20:40, 10:90] = 30
-    page[20:40, 110:190] = 30
+def test_what_is_handwritten_on_a_form_is_apart_from_its_print(tmp_path: Path) -> None:
+    page = np.full((1000, 778), 250, np.uint8)
     folder = tmp_path / "funsd"
     (folder / "images").mkdir(parents=True)
-    cv2.imwrite(str(folder / "images" / "a.png"), page)
-    boxes = {"NAME:": [10, 20, 90, 40], "Smith": [110, 20, 190, 40]}
+    boxes = {"Client": [60, 275, 140, 295], "6/8/83": [470, 725, 570, 750]}
+    for x, y, r, b in boxes.values():
+        page[y:b, x:r] = 30
     quads = {text: [[x, y], [r, y], [r, b], [x, b]] for text, (x, y, r, b) in boxes.items()}
-    truth = {
-        "image": "images/a.png",
-        "words": [{"text": text, "quad": quad} for text, quad in quads.items()],
-        "lines": [
-            {"text": text, "quad": quad, "label": label}
-            for (text, quad), label in zip(quads.items(), ("question", "answer"), strict=True)
-        ],
-    }
-    (folder / "truth.jsonl").write_text(json.dumps(truth))
+    words = [{"text": text, "quad": quad} for text, quad in quads.items()]
+    names = ("89386032.png", "other.png")  # of the first one the list of handwriting knows where it is
+    for name in names:
+        cv2.imwrite(str(folder / "images" / name), page)
+    (folder / "truth.jsonl").write_text("\n".join(json.dumps({"image": f"images/{n}", "words": words}) for n in names))
     samples = list(page_samples(folder, 9))
-    assert [(sample.text, sample.kind) for sample in samples] == [("NAME:", "question"), ("Smith", "answer")]
+    sets = [(sample.text, sample.set) for sample in samples]
+    assert sets[:2] == [("Client", "funsd"), ("6/8/83", "funsd-handwriting")]
+    assert sets[2:] == [("Client", "funsd"), ("6/8/83", "funsd")]
     assert all(sample.strip.shape[0] == HEIGHT for sample in samples)
     with pytest.raises(LabError, match="no truth"):
         list(page_samples(tmp_path, 9))
