@@ -75,10 +75,11 @@ def page_samples(folder: Path, limit: int) -> Iterator[Sample]:
             raise LabError(f"{folder}: {page['image']} is missing or no image")
         lines = page.get("lines") or []
         entries = [] if name in _BY_WORD else lines
-        for entry in (entry for entry in entries or page.get("words") or [] if entry.get("quad")):
-            text = " ".join(entry["text"].split())
-            quad = np.asarray(entry["quad"], np.float32).reshape(4, 2)
-            strip = strip_of(np.asarray(image, np.uint8), quad)
+        its = [entry for entry in entries or page.get("words") or [] if entry.get("quad")]
+        quads = np.array([entry["quad"] for entry in its], np.float32).reshape(-1, 4, 2)
+        for i, entry in enumerate(its):
+            text, quad = " ".join(entry["text"].split()), quads[i]
+            strip = strip_of(np.asarray(image, np.uint8), quad, _room(i, quads))
             if strip is not None and text:
                 where = f"{name}-handwriting" if _by_hand(quad, Path(page["image"]).name) else name
                 kind = str(entry.get("label", ""))
@@ -90,9 +91,22 @@ def _by_hand(quad: NDArray[np.float32], image: str) -> bool:
     return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in _HANDWRITING.get(image, []))
 
 
-def strip_of(page: Grey, quad: NDArray[np.float32]) -> Grey | None:
+def _room(i: int, quads: NDArray[np.float32]) -> tuple[float, float]:
+    """Half of what lies, px, between quad ``i`` and its neighbours to the left and to the right on its line; infinite
+    where there is none. The truth parts "25-84" into "25-" and "84", whose margins would hold each other's signs."""
+    boxes = np.concatenate((quads.min(1), quads.max(1)), 1)
+    left, top, right, bottom = boxes[i]
+    beside = np.minimum(boxes[:, 3], bottom) - np.maximum(boxes[:, 1], top) > 0.5 * (bottom - top)
+    beside[i] = False
+    middles, middle = (boxes[:, 0] + boxes[:, 2]) / 2, (left + right) / 2
+    before = left - boxes[beside & (middles < middle), 2].max(initial=-np.inf)
+    after = boxes[beside & (middles > middle), 0].min(initial=np.inf) - right
+    return max(0.0, float(before) / 2), max(0.0, float(after) / 2)
+
+
+def strip_of(page: Grey, quad: NDArray[np.float32], room: tuple[float, float] = (np.inf, np.inf)) -> Grey | None:
     """The strip inside ``quad`` (four points from the top left, clockwise) with its margin, ink dark; None when it is
-    too small."""
+    too small. What is further than ``room`` px to the left and to the right of it is taken for ground."""
     top_left, top_right, bottom_right, bottom_left = quad
     width = float(np.linalg.norm(top_right - top_left) + np.linalg.norm(bottom_right - bottom_left)) / 2
     height = float(np.linalg.norm(bottom_left - top_left) + np.linalg.norm(bottom_right - top_right)) / 2
@@ -113,6 +127,9 @@ def strip_of(page: Grey, quad: NDArray[np.float32]) -> Grey | None:
         cv2.warpAffine(page, matrix, (columns, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         np.uint8,
     )
+    scale = columns / (width + 0.3 * height)
+    before, after = (round(scale * max(0.0, 0.15 * height - free)) for free in room)
+    strip[:, :before] = strip[:, columns - after :] = np.median(strip)
     low, middle, high = np.percentile(strip, (2, 50, 98))
     return 255 - strip if middle - low < high - middle - 20 else strip
 

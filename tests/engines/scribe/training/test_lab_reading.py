@@ -122,6 +122,24 @@ def test_what_is_handwritten_on_a_form_is_apart_from_its_print(tmp_path: Path) -
         list(page_samples(tmp_path, 9))
 
 
+def test_the_crop_of_a_word_shows_nothing_of_the_word_beside_it(tmp_path: Path) -> None:
+    page = np.full((100, 300), 250, np.uint8)
+    boxes = {"25-": [40, 20, 90, 60], "84": [90, 20, 150, 60], "Mar": [190, 20, 250, 60]}
+    for left, top, right, bottom in boxes.values():
+        for x in range(left, right, 10):
+            page[top:bottom, x : x + 4] = 30
+    folder = tmp_path / "forms"
+    (folder / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "a.png"), page)
+    words = [{"text": t, "quad": [[x, y], [r, y], [r, b], [x, b]]} for t, (x, y, r, b) in boxes.items()]
+    (folder / "truth.jsonl").write_text(json.dumps({"image": "images/a.png", "words": words}))
+    strips = {sample.text: sample.strip[HEIGHT // 2] < 128 for sample in page_samples(folder, 9)}
+    for text, (left, _, right, _) in boxes.items():
+        dark = np.flatnonzero(strips[text]) * 40 * 1.3 / HEIGHT  # px of the page
+        assert dark[0] == pytest.approx(6, abs=2)  # its margin is there, but empty
+        assert dark[-1] - dark[0] == pytest.approx(right - left - 7, abs=3)
+
+
 def test_the_font_sheet_shows_what_is_struck_out(tmp_path: Path) -> None:
     path = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
     if not path.exists():
