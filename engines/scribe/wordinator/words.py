@@ -103,18 +103,31 @@ def _doubt(one: Candidate, windows: Windows, readings: Sequence[Reading], sure: 
 
 def _lines(strips: list[list[Word]]) -> list[Line]:
     """Strips, in reading order, as lines: those that stand side by side on one baseline are one line."""
+    lean = _lean(strips)
     out: list[list[Word]] = []
     for its_words in strips:
-        if out and _same_line(out[-1][-1].quad, its_words[0].quad):
+        if out and _same_line(out[-1][-1].quad, its_words[0].quad, lean):
             out[-1].extend(its_words)
         else:
             out.append(list(its_words))
     return [Line(tuple(its_words), _around(its_words)) for its_words in out]
 
 
-def _same_line(left: Quad, right: Quad) -> bool:
-    """True where the right quad goes on where the left one ends, at about the same height."""
-    top, bottom = left.top_right[1], left.bottom_right[1]
+def _lean(strips: list[list[Word]]) -> float:
+    """How far the lines fall, px for each px along: the median of the longer half, which lean least by chance."""
+    if not strips:
+        return 0.0
+    ends = [(its_words[0].quad.top_left, its_words[-1].quad.top_right) for its_words in strips]
+    runs = np.array([right[0] - left[0] for left, right in ends])
+    falls = np.array([right[1] - left[1] for left, right in ends])
+    long = runs >= max(1.0, float(np.median(runs)))
+    return float(np.median(falls[long] / runs[long])) if long.any() else 0.0
+
+
+def _same_line(left: Quad, right: Quad, lean: float) -> bool:
+    """True where the right quad goes on where the left one ends, at the height that ``lean`` leads to past the gap."""
+    fall = lean * (right.top_left[0] - left.top_right[0])
+    top, bottom = left.top_right[1] + fall, left.bottom_right[1] + fall
     other_top, other_bottom = right.top_left[1], right.bottom_left[1]
     shared = min(bottom, other_bottom) - max(top, other_top)
     small = min(bottom - top, other_bottom - other_top)

@@ -22,7 +22,8 @@ THIN = "\N{THIN SPACE}"
 
 
 class Strip:
-    """Letters drawn as hooks, so that each has its columns; lies level on the page at twice the strip's scale."""
+    """Letters drawn as hooks, so that each has its columns; lies at twice the strip's scale on the page, whose lines
+    ``lean``, px down for each px along."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Strip:
         thin: int = THIN_SPACE,
         *,
         height: float = 2 * HEIGHT,
+        lean: float = 0.0,
     ) -> None:
         self.text = text
         self.centres: list[float] = []
@@ -53,9 +55,10 @@ class Strip:
             self.pixels[4:-4, bar : bar + 3] = 20
             self.pixels[4:8, bar : bar + LETTER] = 20
         points = np.arange(-(-self.columns // STEP) + 1, dtype=np.float32) * STEP * 2 + np.float32(x)
+        top = y + lean * points
         self.rails = Rails(
-            top=np.stack([points, np.full_like(points, y)], axis=1),
-            bottom=np.stack([points, np.full_like(points, y + height)], axis=1),
+            top=np.stack([points, top], axis=1),
+            bottom=np.stack([points, top + np.float32(height)], axis=1),
             columns=self.columns,
         )
 
@@ -307,6 +310,21 @@ def test_strips_side_by_side_are_one_line_and_strips_below_another() -> None:
     windows = cut(*((strip, [(0, strip.columns)]) for strip in (name, price, below)))
     lines, _ = words(windows, [strip.read(0, strip.columns) for strip in (name, price, below)])
     assert [line.text for line in lines] == ["NAME PRICE", "BELOW"]
+
+
+@pytest.mark.parametrize(
+    ("lean", "y", "lines"),
+    [
+        (0.07, 100, ["NAME PRICE"]),
+        (-0.07, 100, ["NAME PRICE"]),
+        (0.0, 100 + 0.07 * 900, ["NAME", "PRICE"]),  # as far below as on a page that leans, but this one does not
+        (0.07, 100 - 0.07 * 900, ["NAME", "PRICE"]),  # level with it, on a page that leans
+    ],
+)
+def test_strips_side_by_side_are_one_line_where_the_page_leans(lean: float, y: float, lines: list[str]) -> None:
+    strips = (Strip("NAME", lean=lean), Strip("PRICE", x=900, y=y, lean=lean))
+    read, _ = words(cut(*((s, [(0, s.columns)]) for s in strips)), [s.read(0, s.columns) for s in strips])
+    assert [line.text for line in read] == lines
 
 
 def test_no_windows_no_words() -> None:
