@@ -54,7 +54,11 @@ PAGES = Path("deploy/demo/pages")
 @pytest.mark.parametrize(
     ("name", "least", "lines"),
     [
-        ("receipt-photo.jpg", 60, ["HARBOUR STREET BAKERY", "Receipt #004817 14/03/2026"]),  # on a dark wooden table
+        (  # on a dark wooden table, and leaning
+            "receipt-photo.jpg",
+            60,
+            ["HARBOUR STREET BAKERY", "Receipt #004817 14/03/2026", "Cinnamon bun 2.75", "TOTAL GBP 16.47"],
+        ),
         ("invoice-scan.jpg", 60, ["NORTHGATE FASTENERS GMBH", "Due: 11.02.2026"]),
     ],
 )
