@@ -15,8 +15,11 @@ from engines.scribe.wordinator.lexicon import Lexicon
 
 LOW = 0.55
 """A character that is all that is left of a strip of less than this share of the usual height is mostly grain, or a
-piece of a rule,"""
-SURE_OF_LOW = 0.985
+piece of a rule."""
+STROKES = frozenset("1lI|!/\\-–—_.,'’")
+"""Characters of one stroke. One that has nothing beside it on its row of the page is mostly a crack, a crease or
+wood's grain,"""
+SURE_OF_ALONE = 0.985
 """unless so much speaks for it."""
 _WORD = re.compile(r"[^\w\s]*([^\W\d_]{2,}(?:['’][^\W\d_]+)?)[^\w\s]*")
 """Letters, with marks before and after."""
@@ -37,20 +40,27 @@ def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -
     doubtful = np.flatnonzero(~short & (weight < least)).tolist()
     known = _known([candidates[index].text for index in doubtful], lexicon)
     least[np.array(doubtful, np.intp)[known]] = buckets.noise_known
-    low = _alone_and_low(candidates, weight >= least)
-    least[low] = np.maximum(least[low], SURE_OF_LOW)
+    alone = _alone(candidates, weight >= least)
+    least[alone] = np.maximum(least[alone], SURE_OF_ALONE)
     return [bool(lower) for lower in weight < least]
 
 
-def _alone_and_low(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which candidates are all that is ``sound`` of their strip, one character, and low beside strips of words."""
+def _alone(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which candidates are all that is ``sound`` of their strip, one character, and low beside strips of words, or one
+    stroke without anything beside it on the page."""
     heights = np.array([one.strip.height for one in candidates])
     words = sound & np.array([len(one.text) > 2 for one in candidates], np.bool_)
     if not words.any():
         return np.zeros(len(candidates), np.bool_)
     left = Counter(one.strip.line for one, kept in zip(candidates, sound.tolist(), strict=True) if kept)
-    alone = np.array([len(one.text) == 1 and left[one.strip.line] == 1 for one in candidates], np.bool_)
-    return np.asarray(sound & alone & (heights < LOW * np.median(heights[words])))
+    single = np.array([len(one.text) == 1 and left[one.strip.line] == 1 for one in candidates], np.bool_)
+    doubted: NDArray[np.bool_] = sound & single & (heights < LOW * np.median(heights[words]))
+    middles = np.array([one.strip.middle for one in candidates])
+    for place in np.flatnonzero(sound & single & ~doubted).tolist():
+        if candidates[place].text in STROKES:
+            beside = sound & (np.abs(middles - middles[place]) < heights[place])
+            doubted[place] = beside.sum() == 1
+    return doubted
 
 
 def _known(texts: Sequence[str], lexicon: Lexicon) -> NDArray[np.bool_]:

@@ -36,7 +36,7 @@ class Strip:
     ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), ``folded``, those of the same characters in
     either case, and ``spaces``, those of a space before each; ``places`` intp (n,), the window each was read in.
     ``blanks`` are the gaps in the ink of its ``length`` columns; ``seams`` the columns at which two windows met without
-    overlapping. ``height`` is what it takes of the page, px.
+    overlapping. ``height`` is what it takes of the page, px, ``middle`` the row of the page at half of that.
     """
 
     line: int
@@ -50,6 +50,7 @@ class Strip:
     blanks: Gaps
     seams: tuple[int, ...]
     height: float
+    middle: float
 
 
 def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp], trace: list[Decision]) -> Strip:
@@ -81,7 +82,11 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         places = np.concatenate([places[:keep], np.full(len(reading.text) - skip, place)])
         end = offset + width
     height = float(np.median(np.linalg.norm(rails.bottom - rails.top, axis=1)))
-    return Strip(line, text, columns, probabilities, folded, spaces, places, len(ink), _gaps(ink), tuple(seams), height)
+    middle = float(np.median(rails.bottom[:, 1] + rails.top[:, 1])) / 2
+    blanks = _gaps(ink)
+    return Strip(
+        line, text, columns, probabilities, folded, spaces, places, len(ink), blanks, tuple(seams), height, middle
+    )
 
 
 def _folded(reading: Reading) -> NDArray[np.float32]:

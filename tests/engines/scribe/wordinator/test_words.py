@@ -249,6 +249,20 @@ def test_what_was_dropped_beside_it_is_no_company_for_a_low_character() -> None:
     assert [found.text for found in words(windows, [readings[0], doubted])[0]] == ["TOTAL 1"]
 
 
+@pytest.mark.parametrize(
+    ("text", "y", "probability", "kept"),
+    [("1", 300, 0.96, 0), ("1", 300, 0.99, 1), ("7", 300, 0.96, 1), ("1", 110, 0.96, 1)],
+)
+def test_one_stroke_with_nothing_beside_it_is_noise_unless_the_net_is_sure(
+    text: str, y: float, probability: float, kept: int
+) -> None:
+    strips = Strip("TOTAL 5"), Strip(text, x=400, y=y)
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in strips))
+    readings = [strip.read(0, strip.columns, probability=probability) for strip in strips]
+    read = [word.text for line in words(windows, readings)[0] for word in line.words]
+    assert read == ["TOTAL", "5", text][: 2 + kept]
+
+
 def in_either_case(reading: Reading, shown: float, other: float) -> Reading:
     """The reading by a net that gives ``shown`` to the case it reads and ``other`` to the other one."""
     steps = (reading.columns / COLUMNS).astype(np.intp)
