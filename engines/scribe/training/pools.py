@@ -1,5 +1,5 @@
-"""Pools that texts are drawn from: words of each language by wordfreq, more English ones by
-SCOWL, names and addresses by Faker; kept in a file."""
+"""Pools that texts are drawn from: words of each language by wordfreq, more English ones by SCOWL, names and addresses
+by Faker; kept in a file."""
 
 from __future__ import annotations
 
