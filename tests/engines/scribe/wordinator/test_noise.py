@@ -1,0 +1,94 @@
+"""What the Wordinator takes for no text: what the net is unsure of, grain, single strokes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engines.scribe.recogniser.alphabet import CLASSES, encode
+from engines.scribe.recogniser.port import COLUMNS
+from engines.scribe.windows import HEIGHT, WIDTH, Reading
+from engines.scribe.wordinator import Act, words
+from engines.scribe.wordinator.buckets import START
+from tests.engines.scribe.wordinator.strips import Strip, cut
+
+
+def test_what_the_net_is_unsure_of_is_dropped_and_traced() -> None:
+    strip = Strip("RULE")
+    lines, trace = words(cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.2)])
+    assert not lines
+    assert [(decision.act, decision.text) for decision in trace] == [(Act.DROP, "RULE")]
+
+
+def test_what_is_noise_is_for_the_buckets_to_say() -> None:
+    strip = Strip("RULX A")
+    windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.7)]
+    assert [line.text for line in words(windows, readings)[0]] == []
+    lenient = replace(START, noise=0.1, noise_short=0.1)
+    assert [line.text for line in words(windows, readings, lenient)[0]] == ["RULX A"]
+    short_only = replace(START, noise=0.9, noise_short=0.1)
+    assert [line.text for line in words(windows, readings, short_only)[0]] == ["A"]
+
+
+def test_noise_hardly_ever_spells_a_word_there_is() -> None:
+    strip = Strip("(PLEASE) PLXEQS")
+    windows, readings = cut((strip, [(0, strip.columns)])), [strip.read(0, strip.columns, probability=0.8)]
+    assert [line.text for line in words(windows, readings)[0]] == ["(PLEASE)"]
+    strict = replace(START, noise_known=0.9)
+    assert words(windows, readings, strict)[0] == ()
+
+
+@pytest.mark.parametrize(("height", "probability", "kept"), [(0.5, 0.96, 0), (0.5, 0.99, 1), (0.8, 0.96, 1)])
+def test_a_low_character_that_stands_alone_is_noise_unless_the_net_is_sure(
+    height: float, probability: float, kept: int
+) -> None:
+    line, alone = Strip("TOTAL 1"), Strip("E", y=300, height=height * 2 * HEIGHT)
+    beside = Strip("2 E", y=500, height=height * 2 * HEIGHT)
+    strips = line, alone, beside
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in strips))
+    readings = [strip.read(0, strip.columns, probability=probability) for strip in strips]
+    assert [found.text for found in words(windows, readings)[0]] == ["TOTAL 1", *["E"][:kept], "2 E"]
+    # Where there is nothing to compare it with, it stays.
+    windows = cut((alone, [(0, alone.columns)]))
+    assert [found.text for found in words(windows, readings[1:2])[0]] == ["E"]
+
+
+def test_what_was_dropped_beside_it_is_no_company_for_a_low_character() -> None:
+    line, low = Strip("TOTAL 1"), Strip("7 2", y=300, height=HEIGHT)
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in (line, low)))
+    readings = [strip.read(0, strip.columns, probability=0.96) for strip in (line, low)]
+    assert [found.text for found in words(windows, readings)[0]] == ["TOTAL 1", "7 2"]
+    doubted = replace(readings[1], probabilities=np.array([0.96, 0.96, 0.2], np.float32))
+    assert [found.text for found in words(windows, [readings[0], doubted])[0]] == ["TOTAL 1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "y", "probability", "kept"),
+    [("1", 300, 0.96, 0), ("1", 300, 0.99, 1), ("7", 300, 0.96, 1), ("1", 110, 0.96, 1)],
+)
+def test_one_stroke_with_nothing_beside_it_is_noise_unless_the_net_is_sure(
+    text: str, y: float, probability: float, kept: int
+) -> None:
+    strips = Strip("TOTAL 5"), Strip(text, x=400, y=y)
+    windows = cut(*((strip, [(0, strip.columns)]) for strip in strips))
+    readings = [strip.read(0, strip.columns, probability=probability) for strip in strips]
+    read = [word.text for line in words(windows, readings)[0] for word in line.words]
+    assert read == ["TOTAL", "5", text][: 2 + kept]
+
+
+def in_either_case(reading: Reading, shown: float, other: float) -> Reading:
+    """The reading by a net that gives ``shown`` to the case it reads and ``other`` to the other one."""
+    steps = (reading.columns / COLUMNS).astype(np.intp)
+    given = np.full((WIDTH // COLUMNS, CLASSES), np.log(1e-4), np.float32)
+    given[steps, encode(reading.text)] = np.log(shown)
+    given[steps, encode(reading.text.swapcase())] = np.log(other)
+    return replace(reading, probabilities=np.full(len(steps), shown, np.float32), log_probabilities=given)
+
+
+def test_doubt_about_the_case_alone_makes_no_noise() -> None:
+    strip = Strip("XQZWVK")
+    windows, reading = cut((strip, [(0, strip.columns)])), strip.read(0, strip.columns)
+    assert words(windows, [in_either_case(reading, 0.6, 0.01)])[0] == ()
+    assert [line.text for line in words(windows, [in_either_case(reading, 0.6, 0.39)])[0]] == ["XQZWVK"]
