@@ -172,7 +172,7 @@ def main() -> None:
             result = replace(result, ms=round(ms / result.windows, 2), kept=kept(recogniser, its, buckets))
             results[where] = asdict(result)
             print(
-                f"{where:13} {_told(result)}  lines {result.lines}  windows {result.windows}  ms {result.ms}",
+                f"{where:17} {_told(result)}  lines {result.lines}  windows {result.windows}  ms {result.ms}",
                 flush=True,
             )
     if given.json:

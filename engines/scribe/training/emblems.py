@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from engines.scribe.training import fonts
 from engines.scribe.training.distort import Ink, Rng, low_noise
@@ -34,7 +34,7 @@ def stamped(rng: Rng, ink: Ink, font: Font, word: str, unit: float) -> Ink:
 
 
 def _stamp(rng: Rng, font: Font, word: str, size: int) -> Ink:
-    face = ImageFont.truetype(font.path, size, layout_engine=ImageFont.Layout.BASIC)
+    face = fonts.face(font.path, size)
     left, top, right, bottom = map(int, face.getbbox(word))
     pad, line = round(size * rng.uniform(0.25, 0.6)), max(1, round(size * rng.uniform(0.04, 0.12)))
     width, height = right - left + 2 * (pad + line), bottom - top + 2 * (pad + line)
@@ -86,22 +86,18 @@ def _icon(rng: Rng, icons: dict[str, str]) -> Ink:
 @lru_cache(maxsize=8)
 def _glyphs(path: str, struck: str) -> str:
     """The icons of a font but for ``struck`` and those that are as wide as a word."""
-    face = ImageFont.truetype(path, _ICON, layout_engine=ImageFont.Layout.BASIC)
-    missing = fonts.ink_of(face, fonts.NO_CHARACTER)
-    found = []
-    for character in map(chr, _PRIVATE):
-        glyph = fonts.ink_of(face, character)
-        if character in struck or glyph is None or (missing is not None and np.array_equal(glyph, missing)):
-            continue
-        if glyph.shape[1] < _WORDLIKE * glyph.shape[0]:
-            found.append(character)
-    return "".join(found)
+    there = fonts.inks(fonts.face(path, _ICON), map(chr, _PRIVATE))
+    return "".join(
+        character
+        for character, ink in there.items()
+        if character not in struck and ink.shape[1] < _WORDLIKE * ink.shape[0]
+    )
 
 
 @lru_cache(maxsize=512)
 def _drawn(path: str, glyph: str) -> Ink:
     """An icon in a square of `_ICON` px."""
-    face = ImageFont.truetype(path, _ICON, layout_engine=ImageFont.Layout.BASIC)
+    face = fonts.face(path, _ICON)
     image = Image.new("L", (_ICON * 2, _ICON * 2), 0)
     ImageDraw.Draw(image).text((_ICON, _ICON), glyph, fill=255, font=face, anchor="mm")
     image = image.crop(image.getbbox())

@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,7 @@ _PROBE = 40
 _LARGEST = 3_000_000
 """Bytes of a font file at most: larger ones are for other scripts."""
 _LETTERS = string.ascii_letters + string.digits
-NO_CHARACTER = "\uffff"
+_NO_CHARACTER = "\uffff"
 _FREE = frozenset({"OFL-1.1", "Apache-2.0", "MIT"})
 _LATIN = re.compile(r"-latin-(400-normal|700-normal|400-italic)\.woff2$")
 _REFERENCES = (
@@ -90,6 +91,12 @@ class Fonts:
         place = int(len(families) * rng.random() ** 1.5)
         members = families[place]
         return members[int(rng.integers(len(members)))]
+
+
+@lru_cache(maxsize=3000)
+def face(path: str, size: int) -> ImageFont.FreeTypeFont:
+    """The font file opened at ``size`` px. Raises OSError."""
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(maxsize=4096)
@@ -150,15 +157,7 @@ def index(folders: list[Path], manifest: dict[str, object]) -> list[Font]:
 
 def usable(font: ImageFont.FreeTypeFont, references: dict[str, NDArray[np.float32]]) -> str:
     """The characters of the alphabet that ``font`` draws as themselves; empty when it is no text font at all."""
-    missing = ink_of(font, NO_CHARACTER)
-    glyphs: dict[str, NDArray[np.float32]] = {}
-    for character in CHARACTERS.replace(" ", ""):
-        bitmap = ink_of(font, character)
-        if bitmap is None or (
-            missing is not None and bitmap.shape == missing.shape and np.array_equal(bitmap, missing)
-        ):
-            continue
-        glyphs[character] = _normalised(bitmap)
+    glyphs = {character: _normalised(ink) for character, ink in inks(font, CHARACTERS.replace(" ", "")).items()}
     letters = [c for c in _LETTERS if c in glyphs]
     if len(letters) < 55:
         return ""
@@ -189,6 +188,17 @@ def _reference_glyphs(paths: list[Path]) -> dict[str, NDArray[np.float32]]:
         bitmaps = [ink_of(font, character) for font in fonts]
         glyphs[character] = np.stack([_normalised(bitmap).ravel() for bitmap in bitmaps if bitmap is not None])
     return glyphs
+
+
+def inks(font: ImageFont.FreeTypeFont, characters: Iterable[str]) -> dict[str, NDArray[np.uint8]]:
+    """The ink of those of ``characters`` that ``font`` has: neither nothing nor its box for what is missing."""
+    missing = ink_of(font, _NO_CHARACTER)
+    drawn = {character: ink_of(font, character) for character in characters}
+    return {
+        character: ink
+        for character, ink in drawn.items()
+        if ink is not None and (missing is None or not np.array_equal(ink, missing))
+    }
 
 
 def ink_of(font: ImageFont.FreeTypeFont, character: str) -> NDArray[np.uint8] | None:

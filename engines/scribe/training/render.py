@@ -39,15 +39,10 @@ class Line:
     bottom: float
 
 
-@lru_cache(maxsize=3000)
-def _face(path: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
-
-
 @lru_cache(maxsize=2048)
 def _heights(path: str) -> tuple[float, float, float]:
     """Rise of the capitals and of the x, and depth of the descenders, per unit of font size."""
-    face = _face(path, 100)
+    face = fonts.face(path, 100)
     _, cap, _, _ = face.getbbox("HbdE", anchor="ls")
     _, x, _, _ = face.getbbox("xz", anchor="ls")
     _, _, _, depth = face.getbbox("gp", anchor="ls")
@@ -57,24 +52,23 @@ def _heights(path: str) -> tuple[float, float, float]:
 @lru_cache(maxsize=20_000)
 def _rise(path: str, letter: str) -> float:
     """Rise of ``letter`` per unit of font size, its accent too."""
-    return -float(_face(path, 100).getbbox(letter, anchor="ls")[1]) / 100
+    return -float(fonts.face(path, 100).getbbox(letter, anchor="ls")[1]) / 100
 
 
 @lru_cache(maxsize=200_000)
 def _advance(path: str, character: str) -> float:
-    return _face(path, 100).getlength(character)
+    return fonts.face(path, 100).getlength(character)
 
 
 @lru_cache(maxsize=4096)
 def _ligatures(path: str) -> dict[str, str]:
     """The joined letters that the font has a sign for, longest first, each about as wide as its letters."""
-    face = _face(path, 100)
+    face = fonts.face(path, 100)
     found = {}
+    there = fonts.inks(face, _LIGATURES.values())
     for letters, sign in _LIGATURES.items():
-        glyph, apart = fonts.ink_of(face, sign), face.getlength(letters)
-        missing = fonts.ink_of(face, fonts.NO_CHARACTER)
-        boxed = glyph is not None and missing is not None and np.array_equal(glyph, missing)
-        if glyph is not None and not boxed and 0.7 * apart < face.getlength(sign) < 1.15 * apart:
+        apart = face.getlength(letters)
+        if sign in there and 0.7 * apart < face.getlength(sign) < 1.15 * apart:
             found[letters] = sign
     return found
 
@@ -107,7 +101,7 @@ def line(  # noqa: PLR0912
     below = depth if (has_descender and rng.random() < 0.9) or (full_line and rng.random() < 0.8) else 0.0
     size = int(np.clip(round(height / (above + below)), 7, 160))
     size = min(_SIZES, key=lambda s: abs(s - size))
-    face = _face(font.path, size)
+    face = fonts.face(font.path, size)
     tracking = 0.0
     roll = rng.random()
     if roll < 0.12:
@@ -126,7 +120,7 @@ def line(  # noqa: PLR0912
     x = float(left)
     space = max(face.getlength(" "), 0.2 * size)
     if tracking or jitter or small:
-        lesser = _face(font.path, max(6, round(size * small))) if small else face
+        lesser = fonts.face(font.path, max(6, round(size * small))) if small else face
         for i, character in enumerate(text):
             its = lesser if character.isalpha() and i and text[i - 1].isalpha() else face
             advance = space * gap if character == " " else its.getlength(character)

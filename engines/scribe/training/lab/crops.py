@@ -19,7 +19,7 @@ from engines.scribe.training.lab.problems import LabError
 from engines.scribe.windows import HEIGHT, WIDTH, Reading
 
 MARGIN = 0.15
-"""Rows left above and below a quad, as a share of its height."""
+"""What is left around a quad, as a share of its height."""
 PAGES = ("sroie", "funsd", "scribe_bench", "wildreceipt")
 """Sets of pages with quads."""
 _OVERLAP = 48
@@ -113,11 +113,11 @@ def strip_of(page: Grey, quad: NDArray[np.float32], room: tuple[float, float] = 
     if width < 2 or height < 4:
         return None
     down = (bottom_left + bottom_right - top_left - top_right) / 2 * MARGIN
-    along = (top_right + bottom_right - top_left - bottom_left) / 2 * (0.15 * height / width)
+    along = (top_right + bottom_right - top_left - bottom_left) / 2 * (MARGIN * height / width)
     source = np.stack([top_left - down - along, top_right - down + along, bottom_left + down - along]).astype(
         np.float32
     )
-    columns = max(8, round((width + 0.3 * height) * HEIGHT / (height * (1 + 2 * MARGIN))))
+    columns = max(8, round((width + 2 * MARGIN * height) * HEIGHT / (height * (1 + 2 * MARGIN))))
     target = np.array([[0, 0], [columns, 0], [0, HEIGHT]], np.float32)
     shrink = height * (1 + 2 * MARGIN) / HEIGHT
     if shrink > 1.3:  # average over what a strip's pixel covers
@@ -127,8 +127,8 @@ def strip_of(page: Grey, quad: NDArray[np.float32], room: tuple[float, float] = 
         cv2.warpAffine(page, matrix, (columns, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         np.uint8,
     )
-    scale = columns / (width + 0.3 * height)
-    before, after = (round(scale * max(0.0, 0.15 * height - free)) for free in room)
+    scale = columns / (width + 2 * MARGIN * height)
+    before, after = (round(scale * max(0.0, MARGIN * height - free)) for free in room)
     strip[:, :before] = strip[:, columns - after :] = np.median(strip)
     low, middle, high = np.percentile(strip, (2, 50, 98))
     return 255 - strip if middle - low < high - middle - 20 else strip
