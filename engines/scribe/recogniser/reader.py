@@ -32,7 +32,7 @@ class Net:
         self._alternatives = alternatives
 
     def warm(self) -> None:
-        """Run every shape once."""
+        """Run every shape once: a cell may not make code for one that it meets for the first time."""
         for width in WIDTHS:
             for size in SIZES:
                 self.logits(np.zeros((size, HEIGHT, width), np.uint8))
@@ -82,9 +82,13 @@ class Recogniser:
             run = callable_graph(weights(directory, SMALL_FILE), precision, port.SMALL)
             small = Net(run, 1.0, alternatives=False)
         recogniser = cls(large, card, small)
-        for net in filter(None, (large, small)):
-            net.warm()
+        recogniser.warm()
         return recogniser
+
+    def warm(self) -> None:
+        """Run every shape once."""
+        for net in filter(None, (self._large, self._small)):
+            net.warm()
 
     def read(self, pixels: NDArray[np.uint8]) -> list[Reading]:
         """Readings of windows ``pixels`` uint8 (n, HEIGHT, WIDTH), ink dark, in their order."""

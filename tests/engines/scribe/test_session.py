@@ -7,7 +7,7 @@ import sys
 
 from jail.environment import zygote_environment
 
-PROGRAM = """
+IMPORTS = """
 import sys
 from engines.scribe import session
 
@@ -19,9 +19,33 @@ import h5py
 print(h5py.File.__name__)
 """
 
+READS_TWICE = """
+from pathlib import Path
+
+import numpy as np
+
+from engines.scribe.engine import TURN_WEIGHTS, WEIGHTS
+from engines.scribe.orientation.votes import BATCH, SIDE, Voters
+from engines.scribe.recogniser.reader import Recogniser
+
+recogniser, voters = Recogniser.load(WEIGHTS), Voters.load(TURN_WEIGHTS)
+print("loaded", flush=True)
+recogniser.warm()
+voters.logits(np.zeros((BATCH, SIDE, SIDE), np.uint8))
+"""
+
 
 def test_tensorflow_comes_without_what_no_graph_needs_and_keeps_it_from_nobody() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=zygote_environment({}), capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORTS], env=zygote_environment({}), capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[:2] == ["[] 2", "File"]
+
+
+def test_no_code_is_made_for_a_form_of_input_that_was_met_while_loading() -> None:
+    env = zygote_environment({"ONEDNN_VERBOSE": "2"})
+    done = subprocess.run([sys.executable, "-c", READS_TWICE], env=env, capture_output=True, text=True, check=True)
+    while_loading, _, after = done.stdout.partition("loaded")
+    assert "create:cache_miss" in while_loading
+    assert "exec" in after
+    assert "create:cache_miss" not in after
