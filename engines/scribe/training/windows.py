@@ -225,12 +225,13 @@ class Maker:
 
     def negative(self, rng: Rng) -> Grey:
         """A window without text."""
-        h, w = 48, 48 * 8
-        ink = negatives.drawn(rng, (h, w), self._fonts.icons)
+        h = 48
+        ink = negatives.drawn(rng, (h, 8 * h), self._fonts.icons)
+        w = ink.shape[1]
         if rng.random() < 0.5:
             ink = distort.warp(rng, ink, 32)
         image = self._scan(rng, ink, 8, 40, _draw(rng, self._settings.looks))
-        end = rng.uniform(20, w)
+        end = rng.uniform(min(20, w), w) if w == 8 * h else w
         return pad(Place(0, end, rng.uniform(0, 8), rng.uniform(38, 48), 1.0).cut(image))
 
 
