@@ -98,6 +98,23 @@ def leave_keyring() -> None:
             raise SetUpError(Layer.PROCESS, str(error), "raise kernel.keys.maxkeys for the server's user") from error
 
 
+def seal_code() -> None:
+    """Have all code that libraries made while they were loaded be run and written no more. In the zygote, whose cells
+    have its memory: a library that makes code for its loops (oneDNN's are hundreds of megabytes) leaves it writable.
+
+    After this the process may make no more of it where there was some.
+    """
+    with open("/proc/self/maps") as lines:
+        mappings = [line.split(maxsplit=2)[:2] for line in lines]
+    for addresses, access in mappings:
+        if access.startswith("rwx"):
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            try:
+                syscalls.run_only(start, end - start)
+            except OSError as error:
+                raise SetUpError(Layer.PROCESS, str(error), "allow mprotect(2) to the server") from error
+
+
 def die_with(parent: int) -> None:
     """Have the kernel end this process when ``parent``, by its id as seen from here, ends; end now where it has.
 

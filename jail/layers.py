@@ -30,7 +30,8 @@ class Layer(StrEnum):
     """No capability in any set, the bounding set included."""
     NO_NEW_PRIVS = "no_new_privs"
     PROCESS = "process"
-    """Dies with its parent; can't be traced or dumped; none of its memory becomes code; holds no keys."""
+    """Dies with its parent; can't be traced or dumped; none of its memory becomes code, none of its code can
+    be written; holds no keys."""
     LANDLOCK = "landlock"
     """No file, no TCP port, no signal or abstract socket outside, where the kernel has it."""
     SECCOMP = "seccomp"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import mmap
 import os
 from array import array
 from typing import Any
@@ -51,6 +52,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _libc.malloc.argtypes = (ctypes.c_size_t,)
 _libc.malloc.restype = ctypes.c_void_p
 _libc.free.argtypes = (ctypes.c_void_p,)
@@ -130,6 +132,11 @@ def refuse_new_code() -> bool:
     Source: PR_SET_MDWE(2const).
     """
     return bool(_libc.prctl(_PR_SET_MDWE, *map(ctypes.c_ulong, (_PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0))) == 0)
+
+
+def run_only(start: int, length: int) -> None:
+    """Have whole pages of this process's memory be read and run, and written no more; mprotect(2)."""
+    _check("mprotect", _libc.mprotect(start, length, mmap.PROT_READ | mmap.PROT_EXEC))
 
 
 def leave_session_keyring() -> None:

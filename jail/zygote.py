@@ -185,6 +185,8 @@ def _load(start: control.Start, host: _Host) -> tuple[Work, Enclosure]:
     gc.collect()
     gc.freeze()
     heap.make_room(_HEAP_BYTES)
+    if Layer.PROCESS in host.layers:
+        capabilities.seal_code()
     # What a program does it does in a process of its own, and only in a cell is all there that it needs.
     footprint = pretouch.scout(job.rehearse) if start.program is None else pretouch.Footprint()
     return Work(job, footprint), walls

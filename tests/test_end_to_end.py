@@ -19,6 +19,7 @@ from engines.documents import specimen
 from server import selftest
 from server.async_client import AsyncClient
 from server.errors import CloisterError, Reason
+from tests.jail.conftest import cells, zygotes
 
 PAGES = Path(__file__).parents[1] / "deploy" / "demo" / "pages"
 LAYERS = {
@@ -53,6 +54,15 @@ def share_found(response: ocr_pb2.RecognizeResponse, text: str) -> float:
     wanted = Counter(text.split())
     found = Counter(word.text for page in response.pages for line in page.lines for word in line.words)
     return (wanted & found).total() / wanted.total()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may see the memory of processes that can't be dumped")
+def test_what_libraries_made_code_of_no_cell_can_write(server: Cloister) -> None:
+    for pid in (*zygotes(), *cells()):
+        accesses = {line.split()[1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
+        assert "r-xp" in accesses
+        assert "rwxp" not in accesses
+    assert zygotes()
 
 
 def test_a_drawn_receipt_is_read(server: Cloister) -> None:

@@ -53,6 +53,11 @@ def _write_code(machine: Machine, arguments: Arguments) -> bytes:
     return _run_at(machine, page, arguments, protect=True)
 
 
+def _write_over_code(machine: Machine, arguments: Arguments) -> bytes:
+    machine.need_x86_64()
+    return _run_at(machine, machine.code, arguments)
+
+
 def _run_at(machine: Machine, page: int, arguments: Arguments, *, protect: bool = False) -> bytes:
     """Write code to a page and run it: it returns a number chosen outside."""
     code = returning(number(arguments, "number"))
@@ -249,6 +254,7 @@ def _queue(scene: Scene) -> Iterator[Target]:
 ATTACKS = (
     Attack("map code", _number, _map_code, (Layer.SECCOMP, Layer.PROCESS)),
     Attack("write code", _number, _write_code, (Layer.SECCOMP, Layer.PROCESS)),
+    Attack("write over code", _number, _write_over_code, (Layer.PROCESS,)),
     Attack("enter by i386's calls", done, _enter_by_i386, (Layer.SECCOMP,)),
     Attack("enter by x32's calls", done, _enter_by_x32, (Layer.SECCOMP,)),
     Attack("use bpf", done, _load_bpf, (*_POWER, Layer.RLIMITS)),

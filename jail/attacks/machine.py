@@ -52,6 +52,11 @@ class Machine:
         self._overflow = self._place(_OVERFLOW)
         self._illegal = self._place(_ILLEGAL)
 
+    @property
+    def code(self) -> int:
+        """Address of code that was put in place while the zygote loaded, as libraries put theirs."""
+        return self._syscall
+
     def _place(self, code: bytes) -> int:
         """Put code in the page; its address."""
         start = self._end
