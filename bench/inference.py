@@ -122,7 +122,7 @@ def main() -> None:
             least[name] = min(least[name], time.process_time() - start)
     print(f"{'':12} {'ms':>6} {'words':>7}")
     for name, run in runs.items():
-        read = read_lines(Whole(run, about.temperature), samples)
+        read, _ = read_lines(Whole(run, about.temperature), samples)
         print(f"{name:12} {least[name] / _BATCH * 1e3:6.2f} {score(samples, read, 0).words:7.4f}", flush=True)
 
 

@@ -11,7 +11,7 @@ from engines.scribe.windows import WIDTH
 
 WIDTHS = tuple(range(64, WIDTH + 1, 16))
 """Columns of the forms in which windows are read, px: of each as many as its text needs."""
-ROOM = 12
+ROOM = 8
 """Columns of paper that a form keeps behind the text, px."""
 SIZES = (1, 2, 4, 8, 16)
 """Windows in a batch. More at once take no less time each and dirty more memory in a fresh child."""

@@ -26,8 +26,7 @@ def decoded(
     columns: int,
     temperature: float = 1.0,
     language: ctc.Language | None = None,
-    *,
-    alternatives: bool = True,
+    glance: float | None = None,
 ) -> list[Reading]:
     """Readings of ``logits`` float32 (n, steps, classes), each step ``columns`` px wide.
 
@@ -35,10 +34,13 @@ def decoded(
     centre of the step where it is most probable; its probability the one there, or where the net wavers its share
     beside what else could stand there, by net and language. Spaces at either end are dropped. The confidence is the
     net's probability of the text over all its alignments, its logarithm divided by ``temperature``: of that the
-    language is no part. Without ``alternatives`` no reading says more than its text.
+    language is no part.
+
+    At a ``glance`` no reading says more than its text, and one whose text is less probable than that, by the net as it
+    is, is of no use: its characters' probabilities are 0.
     """
-    read = ctc.texts(logits, language)
-    return [_reading(row, text, columns, temperature, alternatives) for row, text in zip(logits, read, strict=True)]
+    read = ctc.texts(logits, language, glance or 0.0)
+    return [_reading(row, text, columns, temperature, glance is None) for row, text in zip(logits, read, strict=True)]
 
 
 def _reading(

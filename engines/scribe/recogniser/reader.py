@@ -22,14 +22,14 @@ from engines.scribe.windows import HEIGHT, Reading
 class Net:
     """A net as a graph, which reads windows in batches of one form. ``run`` is what `callable_graph` gives.
 
-    Without ``alternatives`` its readings say no more than their text: what is sure needs no repair, and what is not is
-    read again.
+    At a ``glance`` its readings say no more than their text: what is sure needs no repair, and what is not, or less
+    probable than that, is read again.
     """
 
-    def __init__(self, run: Any, temperature: float, *, alternatives: bool = True) -> None:
+    def __init__(self, run: Any, temperature: float, glance: float | None = None) -> None:
         self._run = run
         self._temperature = temperature
-        self._alternatives = alternatives
+        self._glance = glance
 
     def warm(self) -> None:
         """Run every shape once: a cell may not make code for one that it meets for the first time."""
@@ -44,7 +44,7 @@ class Net:
         columns."""
         for chosen, width in batches(needed):
             logits = self.logits(np.ascontiguousarray(pixels[chosen, :, :width]))
-            readings = decoded(logits, port.COLUMNS, self._temperature, language, alternatives=self._alternatives)
+            readings = decoded(logits, port.COLUMNS, self._temperature, language, self._glance)
             yield from zip(chosen.tolist(), readings, strict=True)
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ class Recogniser:
         small = None
         if cascade and card.enough is not None:
             run = callable_graph(weights(directory, SMALL_FILE), precision, port.SMALL)
-            small = Net(run, 1.0, alternatives=False)
+            small = Net(run, 1.0, card.enough.text)
         recogniser = cls(large, card, small)
         recogniser.warm()
         return recogniser

@@ -94,8 +94,11 @@ def symbols() -> NDArray[np.uint8]:
     return result
 
 
-def texts(logits: NDArray[np.float32], language: Language | None) -> list[Text]:
-    """What each window of ``logits`` float32 (n, steps, classes) says; by the net alone where there is no model."""
+def texts(logits: NDArray[np.float32], language: Language | None, least: float = 0.0) -> list[Text]:
+    """What each window of ``logits`` float32 (n, steps, classes) says; by the net alone where there is no model.
+
+    Of a text that is less probable than ``least`` no character's probability is found, which takes a third of the time:
+    they are 0."""
     read, fired, probabilities, lengths, likelihoods = _ctc.read(
         np.ascontiguousarray(logits),
         None if language is None else language.model,
@@ -104,6 +107,7 @@ def texts(logits: NDArray[np.float32], language: Language | None) -> list[Text]:
         margin=MARGIN,
         weight=WEIGHT,
         bonus=0.0 if language is None else BONUS,
+        doubted=float(np.log(least)) if least > 0 else -np.inf,
     )
     bounds = pairwise([0, *np.cumsum(lengths).tolist()])
     classes, steps = read.astype(np.intp), fired.astype(np.intp)

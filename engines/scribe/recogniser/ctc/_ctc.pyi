@@ -26,6 +26,7 @@ def read(
     margin: float,
     weight: float,
     bonus: float,
+    doubted: float,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]: ...
 def log_likelihoods(
     log_probabilities: NDArray[np.float32], labels: NDArray[np.uint8], lengths: NDArray[np.int64]

@@ -34,7 +34,7 @@ Array<T> array(std::vector<T>&& values) {
 using Readings = std::tuple<Array<std::uint8_t>, Array<std::int32_t>, Array<float>, Array<std::int64_t>, Array<double>>;
 
 Readings read_all(const Logits& logits, const Language* language, int width, double least, double margin, double weight,
-                  double bonus) {
+                  double bonus, double doubted) {
     const std::size_t count = logits.shape(0), steps = logits.shape(1), classes = logits.shape(2);
     if (classes < 1 || classes >= START) throw std::invalid_argument("there must be 1 to 254 classes");
     if (width < 1) throw std::invalid_argument("the beam must be 1 wide at least");
@@ -48,7 +48,7 @@ Readings read_all(const Logits& logits, const Language* language, int width, dou
         for (std::size_t i = 0; i < count; ++i) {
             const std::vector<float> rows = softmax(logits.data() + i * steps * classes, steps, classes);
             const Reading reading = read({rows.data(), steps, classes}, language,
-                                         {width, least, margin, weight, bonus});
+                                         {width, least, margin, weight, bonus, doubted});
             text.insert(text.end(), reading.text.begin(), reading.text.end());
             fired.insert(fired.end(), reading.steps.begin(), reading.steps.end());
             probabilities.insert(probabilities.end(), reading.probabilities.begin(), reading.probabilities.end());
@@ -113,6 +113,6 @@ NB_MODULE(_ctc, m) {
             },
             nb::arg("text"));
     m.def("read", &read_all, nb::arg("logits"), nb::arg("language").none(), nb::kw_only(), nb::arg("width"),
-          nb::arg("least"), nb::arg("margin"), nb::arg("weight"), nb::arg("bonus"));
+          nb::arg("least"), nb::arg("margin"), nb::arg("weight"), nb::arg("bonus"), nb::arg("doubted"));
     m.def("log_likelihoods", &log_likelihoods, nb::arg("log_probabilities"), nb::arg("labels"), nb::arg("lengths"));
 }

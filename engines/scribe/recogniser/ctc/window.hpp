@@ -111,9 +111,13 @@ inline Reading read(const Output& output, const Language* language, const Search
     Reading reading;
     reading.text = Beam(output, language, search).text();
     reading.steps = peaks(output, reading.text);
+    reading.log_likelihood = log_likelihood(output, 0, output.steps, reading.text.data(), reading.text.size());
+    if (reading.log_likelihood < search.doubted) {
+        reading.probabilities.assign(reading.text.size(), 0.0f);
+        return reading;
+    }
     Posterior posterior(output, language, search, reading);
     for (std::size_t i = 0; i < reading.text.size(); ++i) reading.probabilities.push_back(posterior[i]);
-    reading.log_likelihood = log_likelihood(output, 0, output.steps, reading.text.data(), reading.text.size());
     return reading;
 }
 

@@ -62,7 +62,8 @@ void run() {
     const std::vector<float> rows = softmax(logits.data(), steps, classes);
     const Output output{rows.data(), steps, classes};
     const Language model = language(classes);
-    const Search search{pick(1, 20), pick(0, 1) * 0.004, pick(0, 20) * 1.0, pick(0, 3) * 0.3, pick(0, 3) * 0.5};
+    const Search search{pick(1, 20), pick(0, 1) * 0.004, pick(0, 20) * 1.0, pick(0, 3) * 0.3, pick(0, 3) * 0.5,
+                        pick(0, 1) * -2.0};
     const Reading reading = read(output, pick(0, 3) ? &model : nullptr, search);
     require(reading.steps.size() == reading.text.size(), "each character has a step");
     require(reading.probabilities.size() == reading.text.size(), "and a probability");
