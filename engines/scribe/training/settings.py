@@ -17,7 +17,7 @@ class DataSettings:
         default_factory=lambda: {
             "sentence": 0.34, "heading": 0.08, "receipt": 0.17, "numbers": 0.07, "date": 0.05, "code": 0.06,
             "contact": 0.07, "rare": 0.05, "jumble": 0.035, "single": 0.025, "leaders": 0.01, "item": 0.02,
-            "brief": 0.10, "negative": 0.06,
+            "brief": 0.10, "negative": 0.04,
         }
     )  # fmt: skip
     looks: dict[str, float] = field(
