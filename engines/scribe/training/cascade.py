@@ -30,6 +30,9 @@ what the small net reads, and by its reading nothing."""
 _TEXTS = tuple(i / 20 for i in range(13, 20))
 """Least probabilities of a whole text that are tried: below, the small net left letters out of clear words of pages
 ("Mil" for "Mill"), which held-back windows have too few of to tell."""
+_CHARACTER = 0.8
+"""Least probability of a character that is believed: below, words of pages are dropped as noise of which the large net
+is sure."""
 
 
 def enough(small: list[Reading], large: list[bool], right: list[bool]) -> Enough:
@@ -42,9 +45,9 @@ def enough(small: list[Reading], large: list[bool], right: list[bool]) -> Enough
     found = []
     for text in _TEXTS:
         with_text = [
-            (float(mine.probabilities.min()), loss)
+            (least, loss)
             for mine, loss in zip(small, losses, strict=True)
-            if mine.text and mine.confidence >= text
+            if mine.text and mine.confidence >= text and (least := float(mine.probabilities.min())) >= _CHARACTER
         ]
         character, taken = _least(with_text, _LOSS * len(small))
         found.append((taken, text, character))
