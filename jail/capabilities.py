@@ -102,7 +102,7 @@ def seal_code() -> None:
     """Have all code that libraries made while they were loaded be run and written no more. In the zygote, whose cells
     have its memory: a library that makes code for its loops (oneDNN's are hundreds of megabytes) leaves it writable.
 
-    After this the process may make no more of it where there was some.
+    Nothing can be added to it after this.
     """
     with open("/proc/self/maps") as lines:
         mappings = [line.split(maxsplit=2)[:2] for line in lines]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # TensorFlow takes oneDNN by itself on some CPUs alone. On one that has AVX2 and no more the small net needs a third
 # less time with it, the large one a sixth. Read when TensorFlow is imported, which all that run a graph do after this.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# It makes code for each form of input when it meets it, which a cell may not, and keeps the code of 1,024 by itself:
-# fewer than the forms in which windows are read.
+# It makes code for each form of input when it meets it, which a cell may not, and by itself lets the oldest go beyond
+# 1,024 pieces of it; batches of five sizes instead of three needed more.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 _DONE_WITHOUT = ("h5py", "scipy")

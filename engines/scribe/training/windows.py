@@ -231,7 +231,7 @@ class Maker:
         if rng.random() < 0.5:
             ink = distort.warp(rng, ink, 32)
         image = self._scan(rng, ink, 8, 40, _draw(rng, self._settings.looks))
-        end = rng.uniform(min(20, w), w) if w == 8 * h else w
+        end = rng.uniform(20, w) if w == 8 * h else w
         return pad(Place(0, end, rng.uniform(0, 8), rng.uniform(38, 48), 1.0).cut(image))
 
 
