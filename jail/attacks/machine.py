@@ -44,7 +44,9 @@ class Machine:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.syscall.restype = ctypes.c_long
-        self._page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        # Private, as libraries have their code: what one cell does to it no other meets.
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._page = mmap.mmap(-1, mmap.PAGESIZE, private, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
         self._end = 0
         self._syscall = self._place(_SYSCALL)
