@@ -9,7 +9,7 @@ from pathlib import Path
 
 import prctl
 
-from jail import syscalls
+from jail import mappings, syscalls
 from jail.errors import SetUpError
 from jail.layers import Layer
 
@@ -104,13 +104,10 @@ def seal_code() -> None:
 
     Nothing can be added to it after this.
     """
-    with open("/proc/self/maps") as lines:
-        mappings = [line.split(maxsplit=2)[:2] for line in lines]
-    for addresses, access in mappings:
-        if access.startswith("rwx"):
-            start, end = (int(address, 16) for address in addresses.split("-"))
+    for mapping in mappings.own():
+        if mapping.access.startswith("rwx"):
             try:
-                syscalls.run_only(start, end - start)
+                syscalls.run_only(mapping.start, mapping.end - mapping.start)
             except OSError as error:
                 raise SetUpError(Layer.PROCESS, str(error), "allow mprotect(2) to the server") from error
 

@@ -17,6 +17,8 @@ import ctypes
 import mmap
 from collections.abc import Iterator
 
+from jail import mappings
+
 _PAGE = mmap.PAGESIZE
 _HUGE = 2 << 20
 _BLOCK = 16 << 20
@@ -92,7 +94,7 @@ def _sizes() -> Iterator[int]:
 def _join_pages() -> None:
     """Make huge pages of all anonymous memory that fills them well. Before Linux 6.1 nothing happens."""
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-        for start, end in list(_anonymous()):
+        for start, end in _anonymous():
             for block in range(_up(start, _HUGE), end - _HUGE + 1, _HUGE):
                 pagemap.seek(block // _PAGE * 8)
                 entries = array.array("Q", pagemap.read(_HUGE // _PAGE * 8))
@@ -102,17 +104,13 @@ def _join_pages() -> None:
 
 def _anonymous() -> Iterator[tuple[int, int]]:
     """Where the writable memory begins and ends that is of no file: the heap's, and what was mapped."""
-    with open("/proc/self/maps") as lines:
-        for line in lines:
-            addresses, access, _, _, inode, *name = line.split(maxsplit=5)
-            if "w" in access and inode == "0" and (not name or name[0].strip() == "[heap]"):
-                start, end = (int(address, 16) for address in addresses.split("-"))
-                yield start, end
+    for mapping in mappings.own():
+        if "w" in mapping.access and not mapping.of_a_file and mapping.name in ("", mappings.HEAP):
+            yield mapping.start, mapping.end
 
 
 def _begin() -> int:
-    with open("/proc/self/maps") as lines:
-        return next(int(line.split("-")[0], 16) for line in lines if line.rstrip().endswith("[heap]"))
+    return next(mapping.start for mapping in mappings.own() if mapping.name == mappings.HEAP)
 
 
 def _free_top() -> tuple[int, int]:

@@ -17,10 +17,11 @@ import json
 import mmap
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jail import capabilities, syscalls
+from jail import capabilities, mappings, syscalls
+from jail.mappings import Mapping
 
 _PAGE = mmap.PAGESIZE
 _PRESENT = 1 << 63
@@ -72,9 +73,9 @@ def scout(rehearse: Callable[[], None]) -> Footprint:
             capabilities.die_with(zygote)
             os.close(reader)
             gc.enable()
-            mappings = list(_mappings())
+            touchable = _touchable()
             rehearse()
-            written, read = _touched(mappings)
+            written, read = _touched(touchable)
             with os.fdopen(writer, "wb") as out:
                 out.write(json.dumps([written, read]).encode())
             status = 0
@@ -90,25 +91,16 @@ def scout(rehearse: Callable[[], None]) -> Footprint:
     return Footprint(array("Q", written), array("Q", read))
 
 
-@dataclass(frozen=True, slots=True)
-class _Mapping:
-    start: int
-    end: int
-    writable: bool
+def _touchable() -> list[Mapping]:
+    """What a job may touch: not the stack, nor the kernel's own, nor what nobody may read."""
+    return [
+        mapping
+        for mapping in mappings.own()
+        if mapping.access.startswith("r") and (not mapping.name.startswith("[") or mapping.name == mappings.HEAP)
+    ]
 
 
-def _mappings() -> Iterator[_Mapping]:
-    """Those a job may touch: not the stack, nor the kernel's own, nor what nobody may read."""
-    with open("/proc/self/maps") as lines:
-        for line in lines:
-            fields = line.split(maxsplit=5)
-            name = fields[5].strip() if len(fields) > 5 else ""
-            if fields[1].startswith("r") and (not name.startswith("[") or name == "[heap]"):
-                start, end = (int(address, 16) for address in fields[0].split("-"))
-                yield _Mapping(start, end, "w" in fields[1])
-
-
-def _touched(mappings: list[_Mapping]) -> tuple[list[int], list[int]]:
+def _touched(touchable: list[Mapping]) -> tuple[list[int], list[int]]:
     """Ranges written and ranges read since this process was forked.
 
     An anonymous page that only this process has was made by writing: the others it shares with its parent. A page of a
@@ -117,7 +109,7 @@ def _touched(mappings: list[_Mapping]) -> tuple[list[int], list[int]]:
     written: list[int] = []
     read: list[int] = []
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-        for mapping in mappings:
+        for mapping in touchable:
             entries = array("Q")
             first = mapping.start // _PAGE
             pagemap.seek(first * 8)
@@ -127,7 +119,7 @@ def _touched(mappings: list[_Mapping]) -> tuple[list[int], list[int]]:
                     continue
                 if entry & _OF_A_FILE:
                     read.append(page)
-                elif mapping.writable and entry & _EXCLUSIVE:
+                elif "w" in mapping.access and entry & _EXCLUSIVE:
                     written.append(page)
     seeds = {page // _AROUND: page for page in reversed(read)}
     return _ranges(written), [word for page in sorted(seeds.values()) for word in (page * _PAGE, _PAGE)]

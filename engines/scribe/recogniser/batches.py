@@ -14,8 +14,8 @@ WIDTHS = tuple(range(64, WIDTH + 1, 16))
 ROOM = 8
 """Columns of paper that a form keeps behind the text, px."""
 SIZES = (1, 4, 16)
-"""Windows in a batch. More at once take no less time each and dirty more memory in a fresh child; with 2 and 8 the nets
-would need a seventieth less time, and the zygote 44 MB more for what oneDNN keeps of each form."""
+"""Windows in a batch. More at once take little less time each and dirty more memory in a fresh child; with 2 and 8 the
+nets would need a seventieth less time, and the zygote 44 MB more for what oneDNN keeps of each form."""
 _CALL = 1.3
 """What a batch takes beside what its windows do, in windows of as many columns."""
 
