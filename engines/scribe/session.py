@@ -20,8 +20,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # It makes code for each form of input when it meets it, which a cell may not, and by itself lets the oldest go beyond
 # 1,024 pieces of it; batches of five sizes instead of three needed more.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
-# Its operations would keep the memory they have used, which a cell then copies page by page as it writes to it; from malloc
-# they get pages that nobody has touched (see `jail.heap`): an idle cell holds a fifth less, a busy one a sixth.
+# Its operations would keep the memory they have used, which a cell then copies page by page as it writes to it; from
+# malloc they get pages that nobody has touched (see `jail.heap`): an idle cell holds a fifth less, a busy one a sixth.
 os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 _DONE_WITHOUT = ("h5py", "scipy")

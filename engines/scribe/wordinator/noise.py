@@ -13,14 +13,14 @@ from engines.scribe.wordinator.buckets import Buckets
 from engines.scribe.wordinator.candidates import Candidate
 from engines.scribe.wordinator.lexicon import Lexicon
 
-LOW = 0.55
-"""A character that is all that is left of a strip of less than this share of the usual height is mostly grain, or a
-piece of a rule."""
-STROKES = frozenset("1lI|!/\\-–—_.,'’")
-"""Characters of one stroke. One that has nothing beside it on its row of the page is mostly a crack, a crease or
-wood's grain,"""
-SURE_OF_ALONE = 0.985
-"""unless so much speaks for it."""
+LOW = 0.5
+"""What is all that is left of a strip of less than this share of the usual height is mostly grain, or a piece of a
+rule."""
+SHORT = 2
+"""So few characters that have nothing beside them on their row of the page are mostly a crack, a crease, wood's grain
+or a stain,"""
+SURE_OF_ALONE = 0.99
+"""unless so much speaks for them."""
 _WORD = re.compile(r"[^\w\s]*([^\W\d_]{2,}(?:['’][^\W\d_]+)?)[^\w\s]*")
 """Letters, with marks before and after."""
 
@@ -46,20 +46,20 @@ def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -
 
 
 def _alone(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which candidates are all that is ``sound`` of their strip, one character, and low beside strips of words, or one
-    stroke without anything beside it on the page."""
+    """Which candidates are all that is ``sound`` of their strip, and low beside strips of words, or short without
+    anything beside them on the page."""
     heights = np.array([one.strip.height for one in candidates])
-    words = sound & np.array([len(one.text) > 2 for one in candidates], np.bool_)
+    lengths = np.array([len(one.text) for one in candidates])
+    words = sound & (lengths > SHORT)
     if not words.any():
         return np.zeros(len(candidates), np.bool_)
     left = Counter(one.strip.line for one, kept in zip(candidates, sound.tolist(), strict=True) if kept)
-    single = np.array([len(one.text) == 1 and left[one.strip.line] == 1 for one in candidates], np.bool_)
-    doubted: NDArray[np.bool_] = sound & single & (heights < LOW * np.median(heights[words]))
+    single = sound & np.array([left[one.strip.line] == 1 for one in candidates], np.bool_)
+    doubted: NDArray[np.bool_] = single & (heights < LOW * np.median(heights[words]))
     middles = np.array([one.strip.middle for one in candidates])
-    for place in np.flatnonzero(sound & single & ~doubted).tolist():
-        if candidates[place].text in STROKES:
-            beside = sound & (np.abs(middles - middles[place]) < heights[place])
-            doubted[place] = beside.sum() == 1
+    for place in np.flatnonzero(single & ~doubted & (lengths <= SHORT)).tolist():
+        beside = sound & (np.abs(middles - middles[place]) < heights[place])
+        doubted[place] = beside.sum() == 1
     return doubted
 
 

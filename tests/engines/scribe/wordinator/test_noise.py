@@ -40,19 +40,28 @@ def test_noise_hardly_ever_spells_a_word_there_is() -> None:
     assert words(windows, readings, strict)[0] == ()
 
 
-@pytest.mark.parametrize(("height", "probability", "kept"), [(0.5, 0.96, 0), (0.5, 0.99, 1), (0.8, 0.96, 1)])
-def test_a_low_character_that_stands_alone_is_noise_unless_the_net_is_sure(
-    height: float, probability: float, kept: int
+@pytest.mark.parametrize(
+    ("text", "height", "probability", "kept"),
+    [
+        ("E", 0.45, 0.96, 0),
+        ("EXTRA", 0.45, 0.96, 0),
+        ("E", 0.45, 0.997, 1),
+        ("EXTRA", 0.45, 0.997, 1),
+        ("EXTRA", 0.8, 0.96, 1),
+    ],
+)
+def test_what_is_low_and_stands_alone_is_noise_unless_the_net_is_sure(
+    text: str, height: float, probability: float, kept: int
 ) -> None:
-    line, alone = Strip("TOTAL 1"), Strip("E", y=300, height=height * 2 * HEIGHT)
+    line, alone = Strip("TOTAL ITEMS 1"), Strip(text, y=300, height=height * 2 * HEIGHT)
     beside = Strip("2 E", y=500, height=height * 2 * HEIGHT)
     strips = line, alone, beside
     windows = cut(*((strip, [(0, strip.columns)]) for strip in strips))
     readings = [strip.read(0, strip.columns, probability=probability) for strip in strips]
-    assert [found.text for found in words(windows, readings)[0]] == ["TOTAL 1", *["E"][:kept], "2 E"]
+    assert [found.text for found in words(windows, readings)[0]] == ["TOTAL ITEMS 1", *[text][:kept], "2 E"]
     # Where there is nothing to compare it with, it stays.
     windows = cut((alone, [(0, alone.columns)]))
-    assert [found.text for found in words(windows, readings[1:2])[0]] == ["E"]
+    assert [found.text for found in words(windows, readings[1:2])[0]] == [text]
 
 
 def test_what_was_dropped_beside_it_is_no_company_for_a_low_character() -> None:
@@ -66,9 +75,9 @@ def test_what_was_dropped_beside_it_is_no_company_for_a_low_character() -> None:
 
 @pytest.mark.parametrize(
     ("text", "y", "probability", "kept"),
-    [("1", 300, 0.96, 0), ("1", 300, 0.99, 1), ("7", 300, 0.96, 1), ("1", 110, 0.96, 1)],
+    [("1", 300, 0.96, 0), ("1", 300, 0.995, 1), ("7B", 300, 0.96, 0), ("7BX", 300, 0.96, 1), ("1", 110, 0.96, 1)],
 )
-def test_one_stroke_with_nothing_beside_it_is_noise_unless_the_net_is_sure(
+def test_a_character_or_two_with_nothing_beside_them_are_noise_unless_the_net_is_sure(
     text: str, y: float, probability: float, kept: int
 ) -> None:
     strips = Strip("TOTAL 5"), Strip(text, x=400, y=y)
