@@ -16,7 +16,7 @@ from engines.scribe.wordinator.trace import Decision
 class Candidate:
     """What may be a word: ``characters`` (n,) of a ``strip``, as indices, and the ``text`` they make.
 
-    ``confidence`` is the net's probability of them, ``folded`` that of the same letters in whatever case. ``fired`` are
+    ``confidence`` is the net's probability of them, ``alike`` that of them or others that look like them. ``fired`` are
     the strip columns of the first and the last one, ``neighbours`` those of the letters before and after, or a column
     beyond the strip's edge where there is none.
     """
@@ -25,7 +25,7 @@ class Candidate:
     characters: NDArray[np.intp]
     text: str
     confidence: float
-    folded: float
+    alike: float
     fired: tuple[float, float]
     neighbours: tuple[float, float]
 
@@ -46,7 +46,7 @@ def candidates(strip: Strip, trace: list[Decision]) -> list[Candidate]:
                 chosen,
                 "".join(strip.text[place] for place in chosen),
                 min(1.0, float(strip.probabilities[chosen].prod(dtype=np.float64))),
-                min(1.0, float(strip.folded[chosen].prod(dtype=np.float64))),
+                min(1.0, float(strip.alike[chosen].prod(dtype=np.float64))),
                 (columns[first + 1], columns[end]),
                 (columns[first], columns[end + 1]),
             )

@@ -25,24 +25,26 @@ _WORD = re.compile(r"[^\w\s]*([^\W\d_]{2,}(?:['’][^\W\d_]+)?)[^\w\s]*")
 """Letters, with marks before and after."""
 
 
-def evidence(text: str, folded: float) -> float:
-    """What is held against the buckets' noise: the probability of a word, whatever the case of its letters, as the net
-    is often torn between the two cases of what it reads well. Long words gather more doubt on their way, but are rarely
-    noise."""
-    return float(folded ** (1 / len(text) ** 0.5))
+def evidence(text: str, probability: float) -> float:
+    """What is held against the buckets' noise. Long words gather more doubt on their way, but are rarely noise."""
+    return float(probability ** (1 / len(text) ** 0.5))
 
 
 def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -> list[bool]:
-    """Whether each candidate is noise. Noise hardly ever spells a word there is: those may be less sure."""
-    weight = np.array([evidence(one.text, one.folded) for one in candidates])
+    """Whether each candidate is noise.
+
+    Of what it reads well the net is often torn between two cases, or two dashes: that is no doubt of there being text.
+    Noise hardly ever spells a word there is: those may be less sure."""
+    weight = np.array([evidence(one.text, one.alike) for one in candidates])
     short = np.array([len(one.text) == 1 for one in candidates], np.bool_)
     least = np.where(short, buckets.noise_short, buckets.noise)
     doubtful = np.flatnonzero(~short & (weight < least)).tolist()
     known = _known([candidates[index].text for index in doubtful], lexicon)
     least[np.array(doubtful, np.intp)[known]] = buckets.noise_known
     alone = _alone(candidates, weight >= least)
-    least[alone] = np.maximum(least[alone], SURE_OF_ALONE)
-    return [bool(lower) for lower in weight < least]
+    own = np.array([evidence(one.text, one.confidence) for one in candidates])
+    lower: NDArray[np.bool_] = (weight < least) | (alone & (own < SURE_OF_ALONE))
+    return [bool(drop) for drop in lower]
 
 
 def _alone(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:

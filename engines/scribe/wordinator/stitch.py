@@ -15,9 +15,20 @@ from engines.scribe.wordinator.trace import Decision
 from engines.trace import Act
 
 (_SPACE,) = encode(" ")
-_OTHER_CASE = np.arange(CLASSES)
-for _upper, _lower in case_pairs():
-    _OTHER_CASE[[_upper, _lower]] = _lower, _upper
+_TORN_BETWEEN = ("-–—−~", '"“”„', "xX×", ".,:;")
+"""Characters that a net which sees one of them may be torn between, beside the two cases of a letter."""
+
+
+def _looks() -> NDArray[np.bool_]:
+    """Which classes look like which (CLASSES, CLASSES)."""
+    alike = np.eye(CLASSES, dtype=np.bool_)
+    for group in (*case_pairs(), *map(encode, _TORN_BETWEEN)):
+        alike[np.ix_(group, group)] = True
+    return alike
+
+
+_LOOKS = _looks()
+_TINY = np.finfo(np.float32).tiny
 
 ALIKE = 10.0
 """The same character read in two windows fires within so many columns of the overlap."""
@@ -33,17 +44,17 @@ _Read = tuple[str, NDArray[np.float32]]
 class Strip:
     """The characters of one strip, spaces among them, left to right, and where it has no ink.
 
-    ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), ``folded``, those of the same characters in
-    either case, and ``spaces``, those of a space before each; ``places`` intp (n,), the window each was read in.
-    ``blanks`` are the gaps in the ink of its ``length`` columns; ``seams`` the columns at which two windows met without
-    overlapping. ``height`` is what it takes of the page, px, ``middle`` the row of the page at half of that.
+    ``columns`` float32 (n,) in strip px; ``probabilities`` float32 (n,), ``alike``, those of the same characters or of
+    others that look like them, and ``spaces``, those of a space before each; ``places`` intp (n,), the window each was
+    read in. ``blanks`` are the gaps in the ink of its ``length`` columns; ``seams`` the columns at which two windows
+    met without overlapping. ``height`` is what it takes of the page, px, ``middle`` the row of the page at half of it.
     """
 
     line: int
     text: str
     columns: NDArray[np.float32]
     probabilities: NDArray[np.float32]
-    folded: NDArray[np.float32]
+    alike: NDArray[np.float32]
     spaces: NDArray[np.float32]
     places: NDArray[np.intp]
     length: int
@@ -60,7 +71,7 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
     ink = np.zeros(rails.columns, np.bool_)
     seams = []
     text, columns = "", np.zeros(0, np.float32)
-    probabilities = folded = spaces = np.zeros(0, np.float32)
+    probabilities = alike = spaces = np.zeros(0, np.float32)
     places = np.zeros(0, np.intp)
     end = 0
     for place in members:
@@ -77,7 +88,7 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
         text = text[:keep] + reading.text[skip:]
         columns = np.concatenate([columns[:keep], its_columns[skip:]])
         probabilities = np.concatenate([probabilities[:keep], reading.probabilities[skip:]])
-        folded = np.concatenate([folded[:keep], _folded(reading)[skip:]])
+        alike = np.concatenate([alike[:keep], _alike(reading)[skip:]])
         spaces = np.concatenate([spaces[:keep], _spaces(reading)[skip:]])
         places = np.concatenate([places[:keep], np.full(len(reading.text) - skip, place)])
         end = offset + width
@@ -85,20 +96,22 @@ def stitched(windows: Windows, readings: list[Reading], members: NDArray[np.intp
     middle = float(np.median(rails.bottom[:, 1] + rails.top[:, 1])) / 2
     blanks = _gaps(ink)
     return Strip(
-        line, text, columns, probabilities, folded, spaces, places, len(ink), blanks, tuple(seams), height, middle
+        line, text, columns, probabilities, alike, spaces, places, len(ink), blanks, tuple(seams), height, middle
     )
 
 
-def _folded(reading: Reading) -> NDArray[np.float32]:
-    """The probabilities of a reading's characters in either case."""
+def _alike(reading: Reading) -> NDArray[np.float32]:
+    """The probabilities of a reading's characters or of others that look like them: by what the net gave the others
+    beside each, or by all that it gave them there, where it is the language model that wavers."""
     given = reading.log_probabilities
-    if given is None:
+    if given is None or not reading.text:
         return reading.probabilities
     steps = np.minimum((reading.columns / COLUMNS).astype(np.intp), len(given) - 1)
-    classes = np.array(encode(reading.text), np.intp)
-    other = _OTHER_CASE[classes]
-    share = np.where(other == classes, 0, np.exp(given[steps, other] - given[steps, classes]))
-    return np.asarray(np.minimum(reading.probabilities * (1 + share), 1), np.float32)
+    classes = encode(reading.text)
+    its = np.exp(given[steps, classes])
+    all_alike = np.exp(given[steps]).sum(1, where=_LOOKS[classes])
+    beside = reading.probabilities * all_alike / np.maximum(its, _TINY)
+    return np.asarray(np.minimum(np.maximum(beside, all_alike), 1), np.float32)
 
 
 def _spaces(reading: Reading) -> NDArray[np.float32]:

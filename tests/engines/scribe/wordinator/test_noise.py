@@ -87,17 +87,29 @@ def test_a_character_or_two_with_nothing_beside_them_are_noise_unless_the_net_is
     assert read == ["TOTAL", "5", text][: 2 + kept]
 
 
-def in_either_case(reading: Reading, shown: float, other: float) -> Reading:
-    """The reading by a net that gives ``shown`` to the case it reads and ``other`` to the other one."""
+def torn(reading: Reading, other: str, share: float, its: float) -> Reading:
+    """The reading by a net that gives ``share`` to what it reads and ``its`` to the ``other`` text."""
     steps = (reading.columns / COLUMNS).astype(np.intp)
-    given = np.full((WIDTH // COLUMNS, CLASSES), np.log(1e-4), np.float32)
-    given[steps, encode(reading.text)] = np.log(shown)
-    given[steps, encode(reading.text.swapcase())] = np.log(other)
-    return replace(reading, probabilities=np.full(len(steps), shown, np.float32), log_probabilities=given)
+    given = np.full((WIDTH // COLUMNS, CLASSES), 1e-4, np.float32)
+    given[steps, encode(reading.text)] += share
+    given[steps, encode(other)] += its
+    return replace(reading, probabilities=np.full(len(steps), share, np.float32), log_probabilities=np.log(given))
 
 
-def test_doubt_about_the_case_alone_makes_no_noise() -> None:
-    strip = Strip("XQZWVK")
+@pytest.mark.parametrize(
+    ("text", "other", "kept"),
+    [("XQZWVK", "xqzwvk", 1), ("=-=", "=—=", 1), ("7:7", "7.7", 1), ("XQZWVK", "KVWZQX", 0), ("=-=", "=+=", 0)],
+)
+def test_doubt_between_what_looks_alike_makes_no_noise(text: str, other: str, kept: int) -> None:
+    strip = Strip(text)
     windows, reading = cut((strip, [(0, strip.columns)])), strip.read(0, strip.columns)
-    assert words(windows, [in_either_case(reading, 0.6, 0.01)])[0] == ()
-    assert [line.text for line in words(windows, [in_either_case(reading, 0.6, 0.39)])[0]] == ["XQZWVK"]
+    surer = replace(START, noise=0.75)
+    assert words(windows, [torn(reading, other, 0.6, 0.01)], surer)[0] == ()
+    assert [line.text for line in words(windows, [torn(reading, other, 0.6, 0.39)], surer)[0]] == [text][:kept]
+
+
+def test_what_the_language_model_wavers_over_is_no_noise_where_the_net_does_not() -> None:
+    strip = Strip("XQZ")
+    windows, reading = cut((strip, [(0, strip.columns)])), strip.read(0, strip.columns)
+    wavering = replace(torn(reading, "xqz", 0.94, 0.05), probabilities=np.full(3, 0.5, np.float32))
+    assert [line.text for line in words(windows, [wavering])[0]] == ["XQZ"]
