@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.scribe.detector.fit import Lines, Regions
-from engines.scribe.detector.near import Indices, points_in_boxes
+from engines.scribe.detector.near import Floats, Indices, points_in_boxes
 
 DOT = 0.4
 """A single region of less than this part of a line's height is a mark of that line, however few letters it has."""
@@ -17,9 +18,16 @@ ROW = 20.0
 ROW_LETTERS = 3
 """that has so many letters at least,"""
 FOOT = 0.2
-"""if it stands on the line's baseline, give or take this part of the letters' height."""
+"""if it stands on the line's baseline, give or take this part of the letters' height,"""
+FAINT = 0.25
+"""and has this part of its contrast: dots lose more of theirs to blur than letters do."""
 SET_WIDTH = 0.25
 """Width of a colon with the paper around it, as a part of the letters' height."""
+
+
+CLEARLY = 0.7
+"""A dot is another's neighbour if any third one is farther off: the gap to the nearest is at most this part of the gap
+to the next."""
 
 
 class Stack(NamedTuple):
@@ -53,9 +61,21 @@ def stacked(dots: Regions, usual: float, stack: Stack = SURE) -> tuple[Indices, 
         & (b["y1"] - a["y0"] >= 0.3 * usual)
     )
     upper, lower = upper[fits], lower[fits]
-    alone = np.bincount(upper, minlength=len(dots)) + np.bincount(lower, minlength=len(dots))
-    single = (alone[upper] == 1) & (alone[lower] == 1)
-    return upper[single], lower[single]
+    apart = dots["y0"][lower] - dots["y1"][upper]
+    # Colons stand in columns: a dot's neighbour is the one that is clearly the nearest, above or below.
+    both = _clearly_nearest(np.concatenate([upper, lower]), np.tile(apart, 2)).reshape(2, -1).all(axis=0)
+    return upper[both], lower[both]
+
+
+def _clearly_nearest(index: Indices, apart: Floats) -> NDArray[np.bool_]:
+    """Whether each of ``apart`` is the least of those that share its ``index``, and the next one clearly more."""
+    order = np.lexsort((apart, index))
+    index, apart = index[order], apart[order]
+    first = np.diff(index, prepend=-1) != 0
+    last = np.diff(index, append=-1) != 0
+    clear = np.empty(len(order), np.bool_)
+    clear[order] = first & (last | (apart <= CLEARLY * np.append(apart[1:], 0)))
+    return clear
 
 
 def on_rows(colons: Regions, line: Lines) -> tuple[Indices, Regions]:
@@ -74,6 +94,7 @@ def on_rows(colons: Regions, line: Lines) -> tuple[Indices, Regions]:
         & (top >= 0.35 * rise)
         & (line.letters[host] >= ROW_LETTERS)
         & (line.light[host] == colons["light"][item])
+        & (colons["contrast"][item] >= FAINT * line.contrast[host])
     )
     host, item, baseline = host[fits], item[fits], baseline[fits]
     away = np.maximum(line.start[host] - x[item], x[item] - line.end[host])
@@ -86,6 +107,7 @@ def on_rows(colons: Regions, line: Lines) -> tuple[Indices, Regions]:
     grown["y0"], grown["y1"] = baseline[chosen] - rise, baseline[chosen]
     side = np.maximum(grown["x1"] - grown["x0"], SET_WIDTH * rise) / 2
     grown["x0"], grown["x1"] = x[item[chosen]] - side, x[item[chosen]] + side
+    grown["contrast"] = np.maximum(grown["contrast"], line.contrast[host[chosen]])
     return item[chosen], grown
 
 

@@ -20,10 +20,6 @@ RULED = 0.75
 """Rows of a strip that are dark over more of their length than this are no row of letters."""
 STRAIGHT = 0.3
 """Rails that leave a straight line by less than this, px, are cut in one affine step."""
-RULED = 0.75
-"""Rows of a strip that are dark over more of their length than this are no row of letters."""
-STRAIGHT = 0.3
-"""Rails that leave a straight line by less than this, px, are cut in one affine step."""
 MAX_SHRINK = 1.5
 """Strips that would shrink more than this are cut from a smaller copy of the page, so that no pixel goes unseen."""
 

@@ -222,6 +222,20 @@ def test_the_colon_of_a_row_twice_as_high_as_the_rest_is_found_and_as_high_as_it
     assert around[0].bottom[0, 1] >= y1
 
 
+def test_the_colons_of_a_column_are_each_found() -> None:
+    sheet = Sheet(900, 900)
+    for row in range(10):
+        sheet.write(60, 60 + 50 * row, "what most of the page looks like", size=22)
+    feet = [sheet.write(60, 660 + 36 * row, "CASHIER", size=40)[3] for row in range(3)]
+    for foot in feet:
+        for bottom in (foot, foot - 14):
+            sheet.draw.rectangle((340, bottom - 4, 343, bottom - 1), fill=INK)
+    found = windows(page(sheet.pixels))
+    for foot in feet:
+        around = [rail for rail in found.rails if rail.top[0, 0] <= 340 and rail.top[-1, 0] >= 344]
+        assert any(rail.top[0, 1] <= foot - 18 and foot <= rail.bottom[0, 1] <= foot + 18 for rail in around)
+
+
 def test_a_shadow_hides_nothing() -> None:
     sheet = Sheet(900, 400)
     for row in range(4):
