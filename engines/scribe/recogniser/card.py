@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from engines.scribe.windows import Reading
 LARGE_FILE, SMALL_FILE, CARD_FILE = "word.npz", "small.npz", "word.json"
 ENOUGH_KEY = "small"
 """In the card: the settings of `Enough`."""
+_NONE = np.zeros(0, np.float32)
 
 
 class WeightsError(Exception):
@@ -27,19 +28,20 @@ class Enough:
     """When a window needs no second look.
 
     ``character`` is the least probability that the small net, with the language model, gives any character of its text;
-    ``text`` that of the whole text by the net alone, which also tells of characters it may have left out; ``empty``
-    that of there being none.
+    ``text`` that of the whole text by the net alone, which also tells of characters it may have left out. Where no
+    character is as probable as ``noise`` there is no text: nor does the large net find any.
     """
 
     character: float
     text: float
-    empty: float
+    noise: float
 
-    def holds(self, reading: Reading) -> bool:
-        """Whether the small net's ``reading`` of a window stands."""
-        if not reading.text:
-            return reading.confidence >= self.empty
-        return reading.confidence >= self.text and float(reading.probabilities.min()) >= self.character
+    def settled(self, reading: Reading) -> Reading | None:
+        """What a window says by the small net's ``reading`` of it; None where the large one has to look."""
+        if float(reading.probabilities.max(initial=0)) < self.noise:
+            return replace(reading, text="", columns=_NONE, probabilities=_NONE)
+        sure = reading.confidence >= self.text and float(reading.probabilities.min(initial=1)) >= self.character
+        return reading if sure else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ def decoded(
     net's probability of the text over all its alignments, its logarithm divided by ``temperature``: of that the
     language is no part.
 
-    At a ``glance`` no reading says more than its text, and one whose text is less probable than that, by the net as it
-    is, is of no use: its characters' probabilities are 0.
+    At a ``glance`` no reading says more than its text, and where that is less probable than so much, by the net as it
+    is, its characters' probabilities are the net's at their columns: enough to tell noise by.
     """
     read = ctc.texts(logits, language, glance or 0.0)
     return [_reading(row, text, columns, temperature, glance is None) for row, text in zip(logits, read, strict=True)]

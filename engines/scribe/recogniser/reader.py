@@ -23,7 +23,7 @@ class Net:
     """A net as a graph, which reads windows in batches of one form. ``run`` is what `callable_graph` gives.
 
     At a ``glance`` its readings say no more than their text: what is sure needs no repair, and what is not, or less
-    probable than that, is read again.
+    probable than that, is noise or read again.
     """
 
     def __init__(self, run: Any, temperature: float, glance: float | None = None) -> None:
@@ -97,7 +97,8 @@ class Recogniser:
         enough = self.card.enough
         if self._small is not None and enough is not None:
             first = self._small.read(pixels, needed, self._language)
-            readings = {place: reading for place, reading in first if enough.holds(reading)}
+            settled = ((place, enough.settled(reading)) for place, reading in first)
+            readings = {place: reading for place, reading in settled if reading is not None}
         left = np.array([place for place in range(len(pixels)) if place not in readings], np.intp)
         for place, reading in self._large.read(pixels[left], needed[left], self._language):
             readings[int(left[place])] = reading

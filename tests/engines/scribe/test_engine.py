@@ -44,7 +44,7 @@ def test_what_a_cell_rehearses_on_is_partly_easy_and_partly_hard() -> None:
     assert recogniser.card.enough is not None
     pixels = detector.windows(Page(specimen.letter())).pixels
     first = recogniser._small.read(pixels, columns(pixels), ctc.language())
-    easy = sum(recogniser.card.enough.holds(reading) for _, reading in first)
+    easy = sum(recogniser.card.enough.settled(reading) is not None for _, reading in first)
     assert len(pixels) / 4 < easy < len(pixels) * 3 / 4
 
 

@@ -97,8 +97,8 @@ def symbols() -> NDArray[np.uint8]:
 def texts(logits: NDArray[np.float32], language: Language | None, least: float = 0.0) -> list[Text]:
     """What each window of ``logits`` float32 (n, steps, classes) says; by the net alone where there is no model.
 
-    Of a text that is less probable than ``least`` no character's probability is found, which takes a third of the time:
-    they are 0."""
+    Of a text that is less probable than ``least`` characters have the net's own probabilities at their steps: to weigh
+    them against all that could stand there takes a third of the time."""
     read, fired, probabilities, lengths, likelihoods = _ctc.read(
         np.ascontiguousarray(logits),
         None if language is None else language.model,

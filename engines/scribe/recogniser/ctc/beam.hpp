@@ -28,7 +28,7 @@ struct Search {
     double margin;  // nats that a prefix may lie behind the best one
     double weight;  // of the language model's nats
     double bonus;   // nats for each character, as the model makes long texts dear
-    double doubted; // a text whose log-likelihood is less is of no use, nor is how probable its characters are
+    double doubted; // of a text whose log-likelihood is less, characters are as probable as the net says at their step
 };
 
 class Beam {

@@ -113,7 +113,8 @@ inline Reading read(const Output& output, const Language* language, const Search
     reading.steps = peaks(output, reading.text);
     reading.log_likelihood = log_likelihood(output, 0, output.steps, reading.text.data(), reading.text.size());
     if (reading.log_likelihood < search.doubted) {
-        reading.probabilities.assign(reading.text.size(), 0.0f);
+        for (std::size_t i = 0; i < reading.text.size(); ++i)
+            reading.probabilities.push_back(output[reading.steps[i]][reading.text[i]]);
         return reading;
     }
     Posterior posterior(output, language, search, reading);

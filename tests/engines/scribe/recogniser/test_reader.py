@@ -62,7 +62,7 @@ class Spied(Net):
             yield place, reading
 
 
-@pytest.mark.parametrize(("enough", "twice"), [(Enough(0, 0, 0), 0), (Enough(1.01, 0, 1.01), 3)], ids=["all", "none"])
+@pytest.mark.parametrize(("enough", "twice"), [(Enough(0, 0, 0), 0), (Enough(1.01, 0, 0), 3)], ids=["all", "none"])
 def test_windows_are_read_twice_where_once_is_not_enough(
     recogniser: Recogniser, golden: dict[str, NDArray], enough: Enough, twice: int
 ) -> None:
@@ -78,18 +78,22 @@ def test_windows_are_read_twice_where_once_is_not_enough(
 
 
 @pytest.mark.parametrize(
-    ("text", "least", "confidence", "holds"),
+    ("probabilities", "confidence", "says"),
     [
-        ("ab", 0.9, 0.5, True),
-        ("ab", 0.89, 1.0, False),
-        ("ab", 0.9, 0.49, False),
-        ("", 1.0, 0.7, True),
-        ("", 1.0, 0.69, False),
+        ([0.91, 1.0], 0.5, "ab"),
+        ([0.89, 1.0], 1.0, None),
+        ([0.91, 1.0], 0.49, None),
+        ([0.1, 0.41], 0.01, None),
+        ([0.1, 0.39], 0.01, ""),
+        ([], 0.1, ""),
     ],
 )
-def test_what_is_enough(text: str, least: float, confidence: float, holds: bool) -> None:
-    probabilities = np.linspace(least, 1, len(text))
-    assert Enough(0.9, 0.5, 0.7).holds(Reading(text, probabilities, probabilities, confidence)) is holds
+def test_what_is_enough(probabilities: list[float], confidence: float, says: str | None) -> None:
+    given = np.array(probabilities, np.float32)
+    settled = Enough(0.9, 0.5, 0.4).settled(Reading("ab"[: len(given)], given, given, confidence))
+    assert (settled and (settled.text, len(settled.columns), len(settled.probabilities))) == (
+        None if says is None else (says, len(says), len(says))
+    )
 
 
 def test_bfloat16_reads_the_same_text(golden: dict[str, NDArray]) -> None:
