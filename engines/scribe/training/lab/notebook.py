@@ -120,12 +120,12 @@ def text(known: Iterable[Entry], folder: str = FOLDER.name) -> str:
 
 
 def progress(known: Iterable[Entry]) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-    """By set, (number, share of words right) of the runs that have one."""
+    """By set, (number, share of words right) of the runs that have one; of windows without text none is."""
     series: dict[str, list[tuple[int, float]]] = {}
     for entry in known:
         if entry.record.net is Net.WORD:
             for where, figures in _ended_with(entry.record).items():
-                if "words" in figures:
+                if figures.get("words"):
                     series.setdefault(where, []).append((entry.number, figures["words"]))
     yield from series.items()
 

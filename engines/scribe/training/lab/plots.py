@@ -15,6 +15,10 @@ from engines.scribe.training.lab.record import Record
 _DPI = 80
 _COLOURS = 32
 """Of a PNG's palette: plots are flat, and are committed."""
+_MANY = [f"C{i}" for i in range(7)] + ["k", "gold", "navy", "lime", "tomato", "teal", "peru", "deeppink", "0.5"]
+"""Colours of more curves than matplotlib has by itself."""
+_LEAST = 0.5
+"""Below there is handwriting alone."""
 _EVALUATED = ("real/words", "synthetic/words", "crops", "upright_pages")
 
 
@@ -35,12 +39,17 @@ def curves(records: Sequence[Record], path: Path) -> None:
 
 def progress(series: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
     """What each numbered run ended with, by set: name -> (number, value). Raises ExtraError."""
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = _figure(1, wide=2)
     for name, points in series.items():
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1, label=name)
+    for line, colour in zip(axes.lines, _MANY, strict=False):
+        line.set_color(colour)
     axes.xaxis.get_major_locator().set_params(integer=True)
     _title(axes, "share of words right", "run")
-    _save(figure, path)
+    if series:
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_ylim(_LEAST, 1)
+    _save(figure, path, 4 * _COLOURS)
 
 
 def reliability(curves_: Mapping[str, Sequence[tuple[float, float, int]]], title: str, path: Path) -> None:
@@ -91,8 +100,8 @@ def _title(axes: Any, title: str, below: str) -> None:
         axes.legend(fontsize=7)
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Any, path: Path, colours: int = _COLOURS) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(buffer).convert("RGB").quantize(_COLOURS).save(path, "PNG", optimize=True)
+    Image.open(buffer).convert("RGB").quantize(colours).save(path, "PNG", optimize=True)
