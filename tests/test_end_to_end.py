@@ -217,7 +217,7 @@ def test_the_server_holds_no_tensorflow_and_the_zygote_no_grpc(server: Cloister)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may see the memory of processes that can't be dumped")
 def test_no_cell_can_write_the_code_that_libraries_made(server: Cloister) -> None:
     _, _, zygote, *cells = family(server.pid)
-    of_cells = [memory for memory in map(maps, cells) if memory]
+    of_cells = [memory for pid in cells if (memory := of_process(pid, "maps"))]
     assert of_cells
     for memory in (maps(zygote), *of_cells):
         assert " r-xp " in memory
@@ -225,7 +225,7 @@ def test_no_cell_can_write_the_code_that_libraries_made(server: Cloister) -> Non
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in of_process(f"{pid}/task/{pid}/children").split()]
+    return [int(child) for child in of_process(pid, f"task/{pid}/children").split()]
 
 
 def family(pid: int) -> list[int]:
@@ -233,13 +233,13 @@ def family(pid: int) -> list[int]:
 
 
 def maps(pid: int) -> str:
-    return of_process(f"{pid}/maps")
+    return Path(f"/proc/{pid}/maps").read_text()
 
 
-def of_process(name: str) -> str:
-    """A file of /proc; empty for a process that has ended, as cells do at any time."""
+def of_process(pid: int, name: str) -> str:
+    """A file that /proc has of a process; empty for one that has ended, as cells do at any time."""
     try:
-        return Path("/proc", name).read_text()
+        return Path(f"/proc/{pid}/{name}").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

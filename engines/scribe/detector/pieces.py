@@ -23,8 +23,6 @@ FAINT = 0.25
 """and has this part of its contrast: dots lose more of theirs to blur than letters do."""
 SET_WIDTH = 0.25
 """Width of a colon with the paper around it, as a part of the letters' height."""
-
-
 CLEARLY = 0.7
 """A dot is another's neighbour if any third one is farther off: the gap to the nearest is at most this part of the gap
 to the next."""

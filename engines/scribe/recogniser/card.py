@@ -16,7 +16,6 @@ from engines.scribe.windows import Reading
 LARGE_FILE, SMALL_FILE, CARD_FILE = "word.npz", "small.npz", "word.json"
 ENOUGH_KEY = "small"
 """In the card: the settings of `Enough`."""
-_NONE = np.zeros(0, np.float32)
 
 
 class WeightsError(Exception):
@@ -39,7 +38,7 @@ class Enough:
     def settled(self, reading: Reading) -> Reading | None:
         """What a window says by the small net's ``reading`` of it; None where the large one has to look."""
         if float(reading.probabilities.max(initial=0)) < self.noise:
-            return replace(reading, text="", columns=_NONE, probabilities=_NONE)
+            return replace(reading, text="", columns=reading.columns[:0], probabilities=reading.probabilities[:0])
         sure = reading.confidence >= self.text and float(reading.probabilities.min(initial=1)) >= self.character
         return reading if sure else None
 

@@ -96,9 +96,9 @@ class Recogniser:
         readings: dict[int, Reading] = {}
         enough = self.card.enough
         if self._small is not None and enough is not None:
-            first = self._small.read(pixels, needed, self._language)
-            settled = ((place, enough.settled(reading)) for place, reading in first)
-            readings = {place: reading for place, reading in settled if reading is not None}
+            for place, reading in self._small.read(pixels, needed, self._language):
+                if (settled := enough.settled(reading)) is not None:
+                    readings[place] = settled
         left = np.array([place for place in range(len(pixels)) if place not in readings], np.intp)
         for place, reading in self._large.read(pixels[left], needed[left], self._language):
             readings[int(left[place])] = reading

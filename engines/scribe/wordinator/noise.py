@@ -43,8 +43,7 @@ def noise(candidates: Sequence[Candidate], buckets: Buckets, lexicon: Lexicon) -
     least[np.array(doubtful, np.intp)[known]] = buckets.noise_known
     alone = _alone(candidates, weight >= least)
     own = np.array([evidence(one.text, one.confidence) for one in candidates])
-    lower: NDArray[np.bool_] = (weight < least) | (alone & (own < SURE_OF_ALONE))
-    return [bool(drop) for drop in lower]
+    return [bool(drop) for drop in (weight < least) | (alone & (own < SURE_OF_ALONE))]
 
 
 def _alone(candidates: Sequence[Candidate], sound: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.scribe.detector.strips import ink_columns
+from engines.scribe.recogniser import ctc
 from engines.scribe.recogniser.alphabet import CLASSES, case_pairs, encode
 from engines.scribe.recogniser.port import COLUMNS
 from engines.scribe.windows import Reading, Windows
@@ -15,7 +16,7 @@ from engines.scribe.wordinator.trace import Decision
 from engines.trace import Act
 
 (_SPACE,) = encode(" ")
-_TORN_BETWEEN = ("-–—−~", '"“”„', "xX×", ".,:;")
+_TORN_BETWEEN = (*ctc.MARKS, "-~", "xX×")
 """Characters that a net which sees one of them may be torn between, beside the two cases of a letter."""
 
 

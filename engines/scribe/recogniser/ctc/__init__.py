@@ -29,7 +29,9 @@ ORDER = 6
 UNIT = 1 / 16
 """Nats of one step of the costs in the file."""
 
-ALIKE = ("0123456789", "'’‘‚", '"“”„', "-–—−", ".,:;", "$€£¥¢")
+MARKS = ("'’‘‚", '"“”„', "-–—−", ".,:;")
+"""Marks that look alike."""
+ALIKE = ("0123456789", *MARKS, "$€£¥¢")
 """Characters between which the model never prefers one: which it is, the net sees, and a number is not guessed."""
 
 WEIGHT = 0.25

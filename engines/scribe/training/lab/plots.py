@@ -15,10 +15,13 @@ from engines.scribe.training.lab.record import Record
 _DPI = 80
 _COLOURS = 32
 """Of a PNG's palette: plots are flat, and are committed."""
-_MANY = [f"C{i}" for i in range(7)] + ["k", "gold", "navy", "lime", "tomato", "teal", "peru", "deeppink", "0.5"]
+_MANY = (
+    *("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "black"),
+    *("gold", "navy", "lime", "tomato", "teal", "peru", "deeppink", "gray"),
+)
 """Colours of more curves than matplotlib has by itself."""
 _LEAST = 0.5
-"""Below there is handwriting alone."""
+"""Sets of which less is always read, as handwriting, are left out of the plot of all runs."""
 _EVALUATED = ("real/words", "synthetic/words", "crops", "upright_pages")
 
 
@@ -40,14 +43,12 @@ def curves(records: Sequence[Record], path: Path) -> None:
 def progress(series: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
     """What each numbered run ended with, by set: name -> (number, value). Raises ExtraError."""
     figure, (axes,) = _figure(1, wide=2)
+    axes.set_prop_cycle(color=_MANY)
     for name, points in series.items():
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1, label=name)
-    for line, colour in zip(axes.lines, _MANY, strict=False):
-        line.set_color(colour)
+        if max(value for _, value in points) >= _LEAST:
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1, label=name)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _title(axes, "share of words right", "run")
-    if series:
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    _title(axes, "share of words right", "run", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_ylim(_LEAST, 1)
     _save(figure, path, 4 * _COLOURS)
 
@@ -91,13 +92,13 @@ def _figure(count: int, wide: float = 1) -> tuple[Any, Any]:
     return figure, [figure.add_subplot(1, count, place + 1) for place in range(count)]
 
 
-def _title(axes: Any, title: str, below: str) -> None:
+def _title(axes: Any, title: str, below: str, **legend: object) -> None:
     axes.set_title(title, fontsize=9)
     axes.set_xlabel(below, fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, **legend)
 
 
 def _save(figure: Any, path: Path, colours: int = _COLOURS) -> None:
